@@ -1,0 +1,93 @@
+/**
+ * The promises that hardware keeps. Small on purpose; each has one conformance suite (test/conformance/) that real
+ * drivers, virtual ones and fakes all run. Drivers know nothing of sales, money or the gateway.
+ */
+
+/** What comes in from a keypad or a register. An amount is the text as it was sent, such as '150.00'. */
+export type Input =
+  | { readonly type: 'digit pressed'; readonly digit: string }
+  | { readonly type: 'clear pressed' }
+  | { readonly type: 'enter pressed' }
+  | { readonly type: 'cancel pressed' }
+  | { readonly type: 'amount asked'; readonly amount: string }
+  | { readonly type: 'nonsense received'; readonly what: string }
+
+/** What goes back to whoever asked. Only a register listens. */
+export type Answer =
+  | { readonly answer: 'ok'; readonly amount: string; readonly sale: string; readonly charge: string }
+  | { readonly answer: 'no'; readonly reason: string }
+
+/** Where amounts come from: a keypad, or a cash register. */
+export interface AmountSource {
+  /** Resolves when the hardware is open; from then on `deliver` is called for every input, in order. */
+  start(deliver: (input: Input) => void): Promise<void>
+  /** Resolves when the answer has left this process; rejects with a DriverError when it could not. A keypad ignores it. */
+  answer(answer: Answer): Promise<void>
+  stop(): Promise<void>
+}
+
+export interface PanelSize {
+  /** 64..4096 */
+  readonly widthPx: number
+  /** 64..4096 */
+  readonly heightPx: number
+  /** Distance between the centres of two neighbouring dots, in millimetres. */
+  readonly pitchMm: number
+}
+
+/** One picture, one bit a dot: 1 is dark. Rows from the top, each padded to whole bytes, leftmost dot in the highest bit. */
+export interface Frame {
+  readonly widthPx: number
+  readonly heightPx: number
+  readonly bits: Uint8Array
+}
+
+export const strideBytes = (widthPx: number): number => Math.ceil(widthPx / 8)
+
+export interface Panel {
+  readonly size: PanelSize
+  /** Replaces the whole picture. Resolves when it is really visible; rejects with a DriverError after the panel's timeout. */
+  draw(frame: Frame): Promise<void>
+  close(): Promise<void>
+}
+
+/** Rhythms, not colours: what a lamp does must be understood without seeing its colour. Never above 3 flashes a second. */
+export type LampPattern =
+  | 'off'
+  | 'ready'           // steady, dim
+  | 'working'         // 1 Hz
+  | 'waiting'         // 1 Hz, long on
+  | 'checking'        // 2 Hz
+  | 'paid'            // steady
+  | 'not paid'        // two short
+  | 'offline'         // slow blink
+  | 'out of service'  // three short, pause
+
+export interface Lamps {
+  /** Never waits and never fails a sale: a lamp that cannot be lit is reported by the driver's own log. */
+  show(pattern: LampPattern): void
+  close(): Promise<void>
+}
+
+export interface Hardware {
+  readonly sources: readonly AmountSource[]
+  readonly panel: Panel
+  readonly lamps: Lamps
+}
+
+/** Stable codes, so that a person can look them up. */
+export type DriverErrorCode =
+  | 'PANEL_TIMEOUT' | 'PANEL_WRITE_FAILED' | 'PANEL_WRONG_SIZE'
+  | 'REGISTER_OPEN_FAILED' | 'REGISTER_CLOSED' | 'REGISTER_WRITE_FAILED'
+  | 'BENCH_UNREACHABLE'
+
+/** A broken piece of the world: names the thing and the value. */
+export class DriverError extends Error {
+  override readonly name = 'DriverError'
+  readonly code: DriverErrorCode
+
+  constructor(code: DriverErrorCode, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.code = code
+  }
+}
