@@ -69,8 +69,14 @@ export interface Lamps {
   close(): Promise<void>
 }
 
+/** A source and which of the two it is: only a register is answered, and a sale remembers who asked for it. */
+export interface NamedSource {
+  readonly kind: 'keypad' | 'register'
+  readonly source: AmountSource
+}
+
 export interface Hardware {
-  readonly sources: readonly AmountSource[]
+  readonly sources: readonly NamedSource[]
   readonly panel: Panel
   readonly lamps: Lamps
 }

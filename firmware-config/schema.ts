@@ -19,6 +19,7 @@ const panelSize = {
 
 export const Profile = z.strictObject({
   $schema: z.string().optional(),
+  note: z.string().max(400).optional().describe('What box this is, for people'),
   panel: z.discriminatedUnion('driver', [
     z.strictObject({ driver: z.literal('png'), directory: path.describe('Where each picture is written'), ...panelSize }),
     z.strictObject({ driver: z.literal('bench'), ...panelSize }),

@@ -1,0 +1,142 @@
+/**
+ * What charge.ts commands, done at the payment API, and the answer as an event. One row for each command: a command
+ * without a row does not compile. Nothing is decided here and nothing is retried here; deadlines do that.
+ */
+import type { Logger } from 'pino'
+import { checkPayload } from '../device/protocol/payload.js'
+import { type Order, referenceOf } from '../device/protocol/wire.js'
+import type { Effect, Event } from './charge.js'
+import { type Answer, type Charge, type Omise, type Page, PAGE_ITEMS_MAX } from './omise.js'
+import type { CodeReader } from './qr-document.js'
+
+type Executors = { readonly [Do in Effect['do']]: (effect: Extract<Effect, { do: Do }>) => Promise<Event | undefined> }
+
+export interface ChargeEffects {
+  /** Undefined when the command has no answer that a sale waits for. */
+  execute(effect: Effect): Promise<Event | undefined>
+}
+
+export interface Tools {
+  readonly omise: Omise
+  readonly codes: CodeReader
+  /** Whether `expires_at` is sent on create; the API's bounds for it are not documented for every method. */
+  readonly sendExpiresAt: boolean
+  readonly log: Logger
+}
+
+/** The list may be this far behind, or clocks this far apart. */
+const LIST_SKEW_MS = 60_000
+const LIST_PAGES_MAX = 10
+const CREATED_MAX = 1_000
+
+type CodeEvent = Extract<Event, { type: 'code read' | 'code unreadable' | 'code unanswered' }>
+
+export function createChargeEffects({ omise, codes, sendExpiresAt, log }: Tools): ChargeEffects {
+  const created = new Map<string, Charge>()
+
+  const read = async (charge: string): Promise<Event> => {
+    const answer = await omise.retrieveCharge(charge)
+    return answer.answer === 'ok' ? { type: 'charge read', charge: answer.value } : { type: 'charge unanswered' }
+  }
+
+  const executors: Executors = {
+    'create charge': async ({ terminal, order, attempt, expiresAt }) => {
+      const answer = await omise.chargeNewSource({
+        amountMinor: order.amountMinor,
+        currency: order.currency,
+        method: order.method,
+        description: `Sale ${referenceOf(order.sale)}`,
+        metadata: { plinth_sale: order.sale, plinth_terminal: terminal, plinth_attempt: String(attempt) },
+        ...(sendExpiresAt ? { expiresAt: new Date(expiresAt).toISOString() } : {}),
+      })
+      switch (answer.answer) {
+        case 'ok':
+          if (created.size >= CREATED_MAX) created.clear()
+          created.set(answer.value.id, answer.value)
+          return { type: 'charge created', charge: answer.value }
+        case 'refused': return { type: 'create refused', code: answer.code }
+        case 'none':    return { type: 'create unanswered' }
+      }
+    },
+
+    'find charges': async ({ order, since }) => {
+      const found = await findCharges(omise, order.sale, since)
+      return found === undefined ? { type: 'find unanswered' } : { type: 'charges found', charges: found }
+    },
+
+    'read code': async ({ charge, order }) => {
+      const seen = await justCreated(charge)
+      if (seen === undefined) return { type: 'code unanswered' }
+      const code = await readCode(seen, order)
+      if (code.type === 'code unreadable') log.warn({ charge, because: code.because }, 'code unreadable')
+      return code
+    },
+
+    'read charge': ({ charge }) => read(charge),
+
+    'expire charge': async ({ charge }) => {
+      const answer = await omise.expireCharge(charge)
+      switch (answer.answer) {
+        case 'ok':      return { type: 'charge read', charge: answer.value }
+        case 'refused': return { type: 'expire refused' }
+        case 'none':    return { type: 'charge unanswered' }
+      }
+    },
+
+    'expire orphan': async ({ charge }) => {
+      const answer = await omise.expireCharge(charge)
+      log.warn({ charge, answer: answer.answer }, 'orphan charge closed')
+      return undefined
+    },
+  }
+
+  /** The charge as its creation was answered; after a restart, as it is now. Where its code is stored is a secret: memory only. */
+  async function justCreated(charge: string): Promise<Charge | undefined> {
+    const known = created.get(charge)
+    created.delete(charge)
+    if (known !== undefined) return known
+    const answer = await omise.retrieveCharge(charge)
+    return answer.answer === 'ok' ? answer.value : undefined
+  }
+
+  /** The text the API gives, or else the one in the picture; either must be a code of this sale's method and amount. */
+  async function readCode({ code }: Charge, order: Order): Promise<CodeEvent> {
+    const text = await textOf(code)
+    if (text.type !== 'code read') return text
+    const fault = checkPayload(order.method, text.payload, { minor: order.amountMinor, currency: order.currency })
+    return fault === undefined ? text : { type: 'code unreadable', because: fault }
+  }
+
+  async function textOf(code: Charge['code']): Promise<CodeEvent> {
+    if (code?.payload !== undefined) return { type: 'code read', payload: code.payload }
+    if (code?.downloadUri === undefined) return { type: 'code unreadable', because: 'the charge has no code' }
+    const image = await omise.downloadCode(code.downloadUri)
+    switch (image.answer) {
+      case 'none':    return { type: 'code unanswered' }
+      case 'refused': return { type: 'code unreadable', because: image.message }
+      case 'ok': {
+        const read = await codes.read(image.value)
+        return 'payload' in read ? { type: 'code read', payload: read.payload } : { type: 'code unreadable', because: read.unreadable }
+      }
+    }
+  }
+
+  return {
+    // The index restores the pairing of a command with its own executor, which the compiler cannot follow.
+    execute: (effect) => (executors[effect.do] as (effect: Effect) => Promise<Event | undefined>)(effect),
+  }
+}
+
+/** Every charge that carries this sale, oldest first; undefined when the list could not be read to its end. */
+async function findCharges(omise: Omise, sale: string, since: number): Promise<readonly Charge[] | undefined> {
+  const found: Charge[] = []
+  const from = new Date(since - LIST_SKEW_MS).toISOString()
+  for (let page = 0; page < LIST_PAGES_MAX; page++) {
+    const answer: Answer<Page<Charge>> =
+      await omise.listCharges({ from, limit: PAGE_ITEMS_MAX, offset: page * PAGE_ITEMS_MAX, order: 'chronological' })
+    if (answer.answer !== 'ok' || answer.value.unreadable > 0) return undefined
+    found.push(...answer.value.items.filter((charge) => charge.metadata['plinth_sale'] === sale))
+    if ((page + 1) * PAGE_ITEMS_MAX >= answer.value.total) return found
+  }
+  return undefined
+}

@@ -1,0 +1,28 @@
+/**
+ * Makes a terminal known: mints its key and its broker password, keeps the public half and the hash, and writes the
+ * identity file that goes onto the box. The file is the only copy of both secrets.
+ */
+import { randomBytes } from 'node:crypto'
+import { writeFileSync } from 'node:fs'
+import { mintKey, type PublicKeyJson, publicPart } from '../device/protocol/seal.js'
+import { ID_PATTERN } from '../device/protocol/wire.js'
+import { passwordHash } from './broker.js'
+import type { Store } from './store.js'
+
+export interface Enrolment {
+  readonly terminal: string
+  readonly brokerUrl: string
+  readonly gatewayKey: PublicKeyJson
+  /** Written with mode 0600; must not exist yet. */
+  readonly identityFile: string
+  readonly at: number
+}
+
+export async function enrol(store: Store, { terminal, brokerUrl, gatewayKey, identityFile, at }: Enrolment): Promise<void> {
+  if (!ID_PATTERN.test(terminal)) throw new Error(`terminal id "${terminal}" must be 1 to 64 letters, digits, _ or -`)
+  const key = await mintKey(terminal)
+  const password = randomBytes(32).toString('base64url')
+  const identity = { terminal, broker: { url: brokerUrl, username: terminal, password }, key, gatewayKeys: [gatewayKey] }
+  writeFileSync(identityFile, `${JSON.stringify(identity, undefined, 2)}\n`, { mode: 0o600, flag: 'wx' })
+  await store.addTerminal({ id: terminal, key: publicPart(key), passwordHash: passwordHash(password) }, at)
+}

@@ -1,0 +1,292 @@
+/**
+ * The gateway's shell: requests of terminals, hints of webhooks and deadlines in; charge.ts steps; state, ledger and
+ * words are committed together; then words are said and commands are done at the API.
+ * One lane a sale: its events are handled one at a time, in order. Nothing here decides about money.
+ */
+import type { Logger } from 'pino'
+import { createOpener, type OpenSeal, type PublicKeyJson, type Seal } from '../device/protocol/seal.js'
+import { downTopic, type DownMessage, type Order, referenceOf, terminalOfUpTopic, UpMessage, WIRE_VERSION } from '../device/protocol/wire.js'
+import { deadline, type Effect, type Event, initial, restore, type State, step, type Step, type Terms, type Word } from './charge.js'
+import type { ChargeEffects } from './charge-effects.js'
+import type { Clock } from './clock.js'
+import type { Outgoing, Store } from './store.js'
+import type { TerminalLink } from './terminal-link.js'
+import type { Hint } from './webhook.js'
+
+export interface Gateway {
+  /** Takes up every sale that was open when we stopped, then listens. */
+  start(): Promise<void>
+  /** A webhook said that something happened to a charge. It is a reason to look, nothing more. */
+  hint(hint: Hint): void
+  /** What was refused, by reason: malformed, oversized, foreign, unsigned, unknown. */
+  refused(): Readonly<Record<string, number>>
+  stop(): Promise<void>
+}
+
+export interface Tools {
+  readonly store: Store
+  readonly link: TerminalLink
+  readonly effects: ChargeEffects
+  readonly seal: Seal
+  readonly terms: Terms
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+const REPLY_KEPT_MS = 7 * 86_400_000
+const PRUNE_EVERY_MS = 3_600_000
+const SAY_RETRY_MS = 2_000
+const OUTBOX_BATCH = 100
+/** Sales being worked on at once; further requests wait for the terminal to ask again. */
+const LANES_MAX = 10_000
+
+export function createGateway({ store, link, effects, seal, terms, clock, log }: Tools): Gateway {
+  const lanes = new Map<string, Promise<void>>()
+  const deadlines = new Map<string, number>()
+  const openers = new Map<string, Promise<OpenSeal<UpMessage>>>()
+  const refusals: Record<string, number> = {}
+  let counter = 0
+  let cancelAlarm = (): void => undefined
+  let cancelRetry = (): void => undefined
+  let cancelPrune = (): void => undefined
+  let saying: Promise<void> | undefined
+  let sayAgain = false
+  let stopped = false
+
+  // -- What comes in ---------------------------------------------------------------------------------------------
+
+  function refuse(because: string, fields: object): void {
+    refusals[because] = (refusals[because] ?? 0) + 1
+    log.warn({ because, ...fields }, 'message refused')
+  }
+
+  async function receive(topic: string, bytes: Uint8Array): Promise<void> {
+    const terminal = terminalOfUpTopic(topic)
+    if (terminal === undefined) return refuse('foreign topic', { topic: topic.slice(0, 200) })
+    const enrolled = await store.terminal(terminal)
+    if (enrolled === undefined) return refuse('unknown terminal', { terminal })
+    const opened = await (await openerOf(enrolled.key))(bytes)
+    if ('broken' in opened) return refuse(opened.broken, { terminal })
+    if (opened.message.terminal !== terminal) return refuse('another terminal', { terminal })
+    await handle(opened.message)
+  }
+
+  function openerOf(key: PublicKeyJson): Promise<OpenSeal<UpMessage>> {
+    const known = openers.get(key.x)
+    if (known !== undefined) return known
+    const opener = createOpener(UpMessage, [key])
+    openers.set(key.x, opener)
+    return opener
+  }
+
+  async function handle(message: UpMessage): Promise<void> {
+    const { terminal } = message
+    switch (message.type) {
+      case 'hello': {
+        log.info({ terminal, epoch: message.epoch, software: message.software, openSales: message.openSales.length }, 'terminal said hello')
+        await link.publish(downTopic(terminal, 'welcome'), await seal(dress({ type: 'welcome', re: message.id }, terminal)))
+        for (const sale of message.openSales) await repeatWord(terminal, sale)
+        return
+      }
+      case 'gone':
+        log.warn({ terminal, epoch: message.epoch }, 'terminal gone')
+        return
+      case 'sale.open':
+        return request(message, { type: 'sale opened', terminal, order: message.order, request: message.id })
+      case 'sale.ask':
+        return request(message, { type: 'sale asked after', terminal, order: message.order, request: message.id })
+      case 'sale.close':
+        return request(message, { type: 'close asked', terminal, order: message.order, request: message.id, reason: message.reason })
+    }
+  }
+
+  /** A repeated request gets the same bytes; a new one goes to its sale, unless the sale is another's. */
+  async function request({ terminal, id, order }: { terminal: string; id: string; order: Order }, event: Event): Promise<void> {
+    const said = await store.reply(terminal, id)
+    if (said !== undefined) return link.publish(said.topic, said.sealed)
+    const state = await store.sale(order.sale)
+    if (state !== undefined && state.phase !== 'none' && !sameOrder(state, terminal, order)) {
+      return refuse('another order', { terminal, sale: order.sale })
+    }
+    if (!lanes.has(order.sale) && lanes.size >= LANES_MAX) return refuse('too many sales at once', { terminal })
+    return enqueue(order.sale, event)
+  }
+
+  async function repeatWord(terminal: string, sale: string): Promise<void> {
+    const state = await store.sale(sale)
+    if (state === undefined || state.phase === 'none' || state.terminal !== terminal) return
+    await enqueue(sale, { type: 'sale asked after', terminal, order: state.order, request: null })
+  }
+
+  async function takeHint(hint: Hint): Promise<void> {
+    // A creation is no news to who created it.
+    if (hint.charge === undefined || hint.key === 'charge.create') return
+    const sale = await store.saleOfCharge(hint.charge)
+    if (sale === undefined) return log.info({ charge: hint.charge }, 'webhook of a charge that is not ours')
+    await enqueue(sale, { type: 'hint received' })
+  }
+
+  // -- One lane a sale: step, commit, act --------------------------------------------------------------------------
+
+  function enqueue(sale: string, event: Event): Promise<void> {
+    return inLane(sale, async () => {
+      const state = (await store.sale(sale)) ?? initial
+      await take(sale, state, step(state, event, { now: clock.now(), terms }), event.type)
+    })
+  }
+
+  function inLane(sale: string, work: () => Promise<void>): Promise<void> {
+    const before = lanes.get(sale) ?? Promise.resolve()
+    const mine = before.then(work).catch((error: unknown) => {
+      // A commit that failed changed nothing; the deadline or the terminal's retry comes back to this sale.
+      log.error({ sale, error }, 'step failed')
+    }).finally(() => {
+      if (lanes.get(sale) === mine) lanes.delete(sale)
+    })
+    lanes.set(sale, mine)
+    return mine
+  }
+
+  async function take(sale: string, before: State, next: Step, event: string): Promise<void> {
+    const { state, words, entries } = next
+    if (state === before && words.length === 0 && next.effects.length === 0) return
+    if (state.phase !== 'none') {
+      const at = clock.now()
+      const sealed = await Promise.all(words.map((word) => sealWord(word, state.terminal)))
+      await store.commit({ sale, state, deadline: deadline(state), entries, words: sealed, at })
+      remember(sale, deadline(state))
+      log.info({
+        sale, reference: referenceOf(sale), terminal: state.terminal, event, from: before.phase, to: state.phase,
+        charge: state.phase === 'intent' ? null : state.charge, words: words.map(({ type }) => type), effects: next.effects.map((effect) => effect.do),
+        ...endingField(words),
+      }, 'charge step')
+      if (state.phase === 'exception' && before.phase !== 'exception') {
+        log.error({ sale, reference: referenceOf(sale), charge: state.charge, reason: state.reason }, 'a person must look')
+      }
+    }
+    if (words.length > 0) void say()
+    for (const effect of next.effects) void act(sale, effect)
+  }
+
+  async function act(sale: string, effect: Effect): Promise<void> {
+    if (stopped) return
+    try {
+      const event = await effects.execute(effect)
+      if (event !== undefined && !stopped) await enqueue(sale, event)
+    } catch (error) {
+      // A broken command is one without an answer: the sale's deadline does it again.
+      log.error({ sale, effect: effect.do, error }, 'command failed')
+    }
+  }
+
+  // -- What goes out -----------------------------------------------------------------------------------------------
+
+  async function sealWord(word: Word, terminal: string): Promise<Outgoing> {
+    const message = dress(word, terminal)
+    return { topic: downTopic(terminal, word.type), terminal, re: word.re, counter: message.counter, sealed: await seal(message) }
+  }
+
+  /** Later words carry larger counters, across restarts and restored backups: the counter follows the clock. */
+  function dress(word: Word | { readonly type: 'welcome'; readonly re: string }, terminal: string): DownMessage {
+    counter = Math.max(counter + 1, clock.now())
+    return { v: WIRE_VERSION, terminal, counter, time: new Date(clock.now()).toISOString(), ...word }
+  }
+
+  /** Empties the outbox in order. One at a time; a wake-up during the work makes one more round. */
+  function say(): Promise<void> {
+    sayAgain = true
+    saying ??= emptyOutbox().finally(() => { saying = undefined })
+    return saying
+  }
+
+  async function emptyOutbox(): Promise<void> {
+    while (sayAgain && !stopped) {
+      sayAgain = false
+      try {
+        for (const { seq, topic, sealed } of await store.outbox(OUTBOX_BATCH)) {
+          await link.publish(topic, sealed)
+          await store.said(seq)
+          sayAgain = true
+        }
+      } catch (error) {
+        log.warn({ error: error instanceof Error ? error.message : String(error) }, 'words wait for the broker')
+        cancelRetry()
+        cancelRetry = clock.alarm(clock.now() + SAY_RETRY_MS, () => void say())
+        return
+      }
+    }
+  }
+
+  // -- Time --------------------------------------------------------------------------------------------------------
+
+  function remember(sale: string, at: number | undefined): void {
+    if (at === undefined) deadlines.delete(sale)
+    else deadlines.set(sale, at)
+    setAlarm()
+  }
+
+  function setAlarm(): void {
+    cancelAlarm()
+    let next = Infinity
+    for (const at of deadlines.values()) next = Math.min(next, at)
+    if (next === Infinity || stopped) return
+    cancelAlarm = clock.alarm(next, () => {
+      const due = [...deadlines].filter(([, at]) => at <= clock.now())
+      for (const [sale] of due) {
+        deadlines.delete(sale) // Until its step sets the next one.
+        void enqueue(sale, { type: 'deadline reached' }).then(() => recall(sale))
+      }
+      setAlarm()
+    })
+  }
+
+  /** A step that failed or changed nothing must not lose its sale's deadline. */
+  async function recall(sale: string): Promise<void> {
+    if (stopped || deadlines.has(sale)) return
+    const at = deadline((await store.sale(sale)) ?? initial)
+    if (at !== undefined) remember(sale, Math.max(at, clock.now() + 1_000))
+  }
+
+  function prune(): void {
+    cancelPrune = clock.alarm(clock.now() + PRUNE_EVERY_MS, prune)
+    store.prune(clock.now() - REPLY_KEPT_MS).catch((error: unknown) => log.error({ error }, 'prune failed'))
+  }
+
+  return {
+    async start() {
+      counter = await store.counter()
+      for (const { sale } of await store.openSales()) {
+        await inLane(sale, async () => {
+          const state = (await store.sale(sale)) ?? initial
+          await take(sale, state, restore(state, { now: clock.now(), terms }), 'restarted')
+        })
+      }
+      await link.start((topic, bytes) => {
+        receive(topic, bytes).catch((error: unknown) => log.error({ error }, 'message failed'))
+      })
+      prune()
+      void say()
+    },
+    hint: (hint) => void takeHint(hint).catch((error: unknown) => log.error({ error }, 'webhook hint failed')),
+    refused: () => ({ ...refusals }),
+    async stop() {
+      stopped = true
+      cancelAlarm()
+      cancelRetry()
+      cancelPrune()
+      await Promise.all([...lanes.values(), saying])
+      await link.close()
+    },
+  }
+}
+
+function sameOrder(state: Exclude<State, { phase: 'none' }>, terminal: string, order: Order): boolean {
+  const known = state.order
+  return state.terminal === terminal && known.nonce === order.nonce && known.amountMinor === order.amountMinor
+    && known.currency === order.currency && known.method === order.method
+}
+
+const endingField = (words: readonly Word[]): object => {
+  const verdict = words.find((word) => word.type === 'sale.verdict')
+  return verdict === undefined ? {} : { ending: verdict.ending }
+}

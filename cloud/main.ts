@@ -1,0 +1,163 @@
+#!/usr/bin/env node
+/**
+ * plinth-gateway: composition root and command line of the gateway.
+ */
+import { Command } from 'commander'
+import { randomBytes } from 'node:crypto'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import fastify from 'fastify'
+import type { Logger } from 'pino'
+import { createSeal, mintKey, publicPart } from '../device/protocol/seal.js'
+import { formatProblems } from '../firmware-config/problems.js'
+import { startBroker } from './broker.js'
+import { createChargeEffects } from './charge-effects.js'
+import { wallClock } from './clock.js'
+import { type GatewayConfig, loadGatewayConfig } from './config.js'
+import { enrol } from './enrol.js'
+import { createGateway } from './gateway.js'
+import { createLog } from './log.js'
+import { createOmise } from './omise.js'
+import { createCodeReader } from './qr-document.js'
+import { openStore, type Store } from './store.js'
+import { embeddedLink, externalLink, type TerminalLink } from './terminal-link.js'
+import { webhookRoute } from './webhook.js'
+
+const STOP_MS = 5_000
+
+interface Running {
+  readonly webhookUrl: string
+  stop(): Promise<void>
+}
+
+async function runGateway(config: GatewayConfig, log: Logger): Promise<Running> {
+  const { sale, omise: api } = config
+  const store = await openStore(config.database)
+  const omise = createOmise({
+    apiUrl: api.apiUrl, secretKey: config.secretKey, timeoutMs: api.timeoutMs, documentHosts: api.documentHosts, log,
+  })
+  const codes = createCodeReader()
+  await codes.warm()
+  const gateway = createGateway({
+    store,
+    link: await openLink(config, store, log),
+    effects: createChargeEffects({ omise, codes, sendExpiresAt: api.sendExpiresAt, log }),
+    seal: await createSeal(config.sealKey),
+    terms: {
+      codeLifetimeMs: sale.codeLifetimeSeconds * 1_000,
+      leaseGraceMs: sale.leaseGraceSeconds * 1_000,
+      pollMs: sale.pollSeconds * 1_000,
+      livemode: omise.livemode,
+    },
+    clock: wallClock,
+    log,
+  })
+  await gateway.start()
+
+  const http = fastify({ bodyLimit: 65_536, requestTimeout: 10_000, connectionTimeout: 10_000, keepAliveTimeout: 5_000 })
+  webhookRoute(http, {
+    path: '/webhooks/omise',
+    secrets: config.webhookSecrets,
+    now: () => new Date(wallClock.now()),
+    livemode: omise.livemode,
+    onHint: (hint) => gateway.hint(hint),
+    onRefused: () => undefined, // Counted and logged by the route itself.
+    log,
+  })
+  http.get('/health', () => ({ ok: true, refused: gateway.refused() }))
+  const address = await http.listen({ host: config.http.host, port: config.http.port })
+  log.info({ address }, 'gateway ready')
+
+  return {
+    webhookUrl: `${address}/webhooks/omise`,
+    async stop() {
+      await http.close()
+      await gateway.stop()
+      await codes.close()
+      await store.close()
+    },
+  }
+}
+
+async function openLink(config: GatewayConfig, store: Store, log: Logger): Promise<TerminalLink> {
+  const { broker, brokerPassword = '' } = config
+  switch (broker.kind) {
+    case 'embedded':
+      return embeddedLink(await startBroker({
+        host: broker.host, port: broker.port, log,
+        passwordHashOf: async (terminal) => (await store.terminal(terminal))?.passwordHash,
+      }))
+    case 'external':
+      return externalLink({ url: broker.url, username: broker.username, password: brokerPassword, clientId: broker.clientId }, log)
+  }
+}
+
+/** Exits with 2 and every problem at once when the configuration is bad. */
+function configOrExit(file: string): GatewayConfig {
+  const loaded = loadGatewayConfig(file)
+  if ('config' in loaded) return loaded.config
+  process.stderr.write(`${formatProblems(loaded.problems)}\n`)
+  process.exit(2)
+}
+
+async function run({ config: file }: { config: string }): Promise<void> {
+  const config = configOrExit(file)
+  const log = createLog(config.log)
+  const gateway = await runGateway(config, log)
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => {
+      log.info({ signal }, 'gateway stopping')
+      setTimeout(() => process.exit(1), STOP_MS).unref()
+      gateway.stop().then(() => process.exit(0), (error: unknown) => {
+        log.error({ error }, 'gateway did not stop cleanly')
+        process.exit(1)
+      })
+    })
+  }
+}
+
+/** A folder with everything a gateway needs but the key of the payment API. */
+async function init(folder: string, { secretKeyFile, apiUrl }: { secretKeyFile: string; apiUrl: string }): Promise<void> {
+  const at = (name: string): string => join(resolve(folder), name)
+  if (existsSync(at('gateway.json'))) throw new Error(`${at('gateway.json')} exists already`)
+  mkdirSync(at(''), { recursive: true })
+  writeFileSync(at('seal-key.json'), `${JSON.stringify(await mintKey(`gateway-${randomBytes(4).toString('hex')}`), undefined, 2)}\n`, { mode: 0o600, flag: 'wx' })
+  writeFileSync(at('webhook-secret'), `${randomBytes(32).toString('base64')}\n`, { mode: 0o600, flag: 'wx' })
+  const settings = { broker: { kind: 'embedded' }, omise: { apiUrl, secretKeyFile, webhookSecretFiles: ['webhook-secret'] } }
+  writeFileSync(at('gateway.json'), `${JSON.stringify(settings, undefined, 2)}\n`, { flag: 'wx' })
+  process.stdout.write(`${at('gateway.json')} is ready. Put the secret key of your account into ${resolve(folder, secretKeyFile)} (chmod 600),
+and the webhook secret of your dashboard over ${at('webhook-secret')}.\n`)
+}
+
+async function enrolTerminal(terminal: string, options: { config: string; out: string; broker?: string }): Promise<void> {
+  const config = configOrExit(options.config)
+  const { broker } = config
+  const store = await openStore(config.database)
+  try {
+    const brokerUrl = options.broker ?? (broker.kind === 'external' ? broker.url : `mqtt://${broker.host}:${broker.port}`)
+    await enrol(store, { terminal, brokerUrl, gatewayKey: publicPart(config.sealKey), identityFile: options.out, at: wallClock.now() })
+    process.stdout.write(`${terminal} is enrolled. ${resolve(options.out)} goes onto the box, and nowhere else.\n`)
+  } finally {
+    await store.close()
+  }
+}
+
+const program = new Command('plinth-gateway').description('The merchant cloud of Plinth terminals')
+program.command('run').description('run the gateway').requiredOption('--config <file>', 'gateway.json').action(run)
+program.command('check').description('say every problem of a configuration').requiredOption('--config <file>', 'gateway.json')
+  .action(({ config }: { config: string }) => {
+    configOrExit(config)
+    process.stdout.write(`${resolve(config)} is good\n`)
+  })
+program.command('init').description('make a folder with a new configuration and keys').argument('<folder>')
+  .option('--api-url <url>', 'address of the payment API', 'https://api.omise.co')
+  .option('--secret-key-file <file>', 'where the secret key of the account will be', 'secret-key')
+  .action(init)
+program.command('enrol').description('make a terminal known and write its identity file').argument('<terminal>')
+  .requiredOption('--config <file>', 'gateway.json').requiredOption('--out <file>', 'identity file to write')
+  .option('--broker <url>', 'address of the broker as the terminal sees it').action(enrolTerminal)
+
+program.parseAsync().catch((error: unknown) => {
+  process.stderr.write(`plinth-gateway: ${error instanceof Error ? error.message : String(error)}\n`)
+  process.exit(1)
+})

@@ -1,0 +1,48 @@
+/**
+ * What a schema cannot say: rules that join the configuration with the payment method and the panel. Pure.
+ */
+import type { Problem } from '../firmware-config/problems.js'
+import type { Config } from '../firmware-config/schema.js'
+import { PAYMENT_METHODS, type PaymentMethodName } from './protocol/payment-method.js'
+import { type CodePlan, type CodeRefusal } from './qr.js'
+
+/** The longest code each grammar usually needs; the real length is known only with the first charge. */
+const TYPICAL_PAYLOAD: Readonly<Record<PaymentMethodName, string>> = {
+  alipayplus_mpm: `https://order.example/${'x'.repeat(78)}`,
+  promptpay: '0'.repeat(120),
+}
+
+export interface Checked {
+  readonly problems: readonly Problem[]
+  /** What a customer will have to scan. */
+  readonly report: readonly string[]
+}
+
+export function checkTogether({ site, profile }: Config, plan: (payload: string) => CodePlan | CodeRefusal): Checked {
+  const problems: Problem[] = []
+  const method = PAYMENT_METHODS[site.method]
+  if (method.limits[site.currency] === undefined) {
+    const able = Object.keys(method.limits).join(', ')
+    problems.push({ path: 'site.currency', problem: `${method.title} cannot charge ${site.currency}`, hint: `it charges ${able}` })
+  }
+  if (method.wallets[site.country] === undefined) {
+    const able = Object.keys(method.wallets).join(', ')
+    problems.push({ path: 'site.country', problem: `${method.title} has no wallets in ${site.country}`, hint: `it has them in ${able}` })
+  }
+  const code = plan(TYPICAL_PAYLOAD[site.method])
+  if (!code.fits) {
+    problems.push({ path: 'profile.panel', problem: `the panel is too small for a ${method.title} code: ${code.text}` })
+    return { problems, report: [] }
+  }
+  const { moduleMm, symbolMm, comfortableMm } = code.scan
+  return {
+    problems,
+    report: [
+      `panel      ${profile.panel.widthPx} x ${profile.panel.heightPx} dots, ${profile.panel.pitchMm} mm apart`,
+      `code       version ${code.version}, correction ${code.correction}, for a text of ${TYPICAL_PAYLOAD[site.method].length} characters`,
+      `module     ${moduleMm.toFixed(2)} mm (at least 0.38)`,
+      `symbol     ${symbolMm.toFixed(0)} mm, quiet zone ${code.quietModules} modules`,
+      `distance   scans best from about ${(comfortableMm / 10).toFixed(0)} cm`,
+    ],
+  }
+}

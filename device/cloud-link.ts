@@ -1,0 +1,224 @@
+/**
+ * The terminal's end of the wire. It says what it is told to, once; sale.ts repeats what was not answered.
+ * A received word becomes an event only when its seal opens with a pinned gateway key and it is for this terminal.
+ * The link counts as up only while a hello was answered: a TCP connection proves nothing.
+ */
+import { readFileSync } from 'node:fs'
+import type { IClientOptions, MqttClient } from 'mqtt'
+import type { Logger } from 'pino'
+import type { Identity } from '../firmware-config/schema.js'
+import type { Clock } from './clock.js'
+import { createOpener, createSeal, type OpenSeal, type Seal } from './protocol/seal.js'
+import { type CloseReason, downFilter, DownMessage, type Order, UpMessage, upTopic, WIRE_VERSION } from './protocol/wire.js'
+import type { Event, Millis } from './sale.js'
+
+export type LinkEvent =
+  | { readonly type: 'link up' }
+  | { readonly type: 'link down' }
+  | Extract<Event, { type: 'offer received' | 'verdict received' }>
+
+export type SaleRequest =
+  | { readonly type: 'sale.open'; readonly id: string; readonly order: Order }
+  | { readonly type: 'sale.ask'; readonly id: string; readonly order: Order }
+  | { readonly type: 'sale.close'; readonly id: string; readonly order: Order; readonly reason: CloseReason }
+
+export interface CloudLink {
+  start(deliver: (event: LinkEvent) => void): Promise<void>
+  /** Seals and sends, or drops it when the link is down. */
+  send(request: SaleRequest): void
+  /** What was dropped, by reason. */
+  refused(): Readonly<Record<string, number>>
+  stop(): Promise<void>
+}
+
+export interface LinkOptions {
+  readonly identity: Identity
+  readonly epoch: number
+  readonly software: string
+  readonly configHash: string
+  /** The sales a hello names. */
+  readonly openSales: () => readonly string[]
+  readonly clock: Clock
+  /** 0 <= x < 1, spreads the reconnects of a fleet. */
+  readonly random: () => number
+  readonly log: Logger
+}
+
+const CONNECT_MS = 10_000
+const KEEPALIVE_S = 30
+/** No answer to a hello in this time, three times: the connection is dead whatever TCP says. */
+const HELLO_MS = 5_000
+const HELLOS_MAX = 3
+/** Without a word from the gateway for this long the link must prove itself again. */
+const SILENCE_MS = 60_000
+const PUBACK_MS = 5_000
+const RECONNECT_MS = 500
+const RECONNECT_MS_MAX = 30_000
+
+export async function createCloudLink(options: LinkOptions): Promise<CloudLink> {
+  const { identity, clock, log } = options
+  const seal = await createSeal(identity.key)
+  const open = await createOpener(DownMessage, identity.gatewayKeys)
+  return createLink(options, seal, open, { clock, log })
+}
+
+function createLink(
+  { identity, epoch, software, configHash, openSales, random }: LinkOptions,
+  seal: Seal, open: OpenSeal<DownMessage>, { clock, log }: { clock: Clock; log: Logger },
+): CloudLink {
+  const { terminal, broker } = identity
+  const refusals: Record<string, number> = {}
+  let deliver: (event: LinkEvent) => void = () => undefined
+  let connectMqtt: typeof import('mqtt').connect | undefined
+  let client: MqttClient | undefined
+  let up = false
+  let hellos = 0
+  let helloId = ''
+  let failures = 0
+  let stopped = false
+  let cancelAlarm = (): void => undefined
+  /** The gateway's clock less ours, as the freshest word showed it: a word that took long shows less. */
+  let gatewayAhead = -Infinity
+
+  const envelope = () => ({ v: WIRE_VERSION, terminal, epoch }) as const
+
+  function refuse(because: string, fields: object = {}): void {
+    refusals[because] = (refusals[because] ?? 0) + 1
+    log.warn({ because, ...fields }, 'message refused')
+  }
+
+  // -- The connection ----------------------------------------------------------------------------------------------
+
+  async function connect(): Promise<void> {
+    if (stopped || connectMqtt === undefined) return
+    const gone: UpMessage = { ...envelope(), type: 'gone', id: `gone-${epoch}` }
+    const fresh = connectMqtt(broker.url, {
+      ...clientOptions(identity),
+      will: { topic: upTopic(terminal, 'gone'), payload: Buffer.from(await seal(gone)), qos: 1, retain: false },
+    })
+    client = fresh
+    fresh.on('connect', () => {
+      withoutDelay(fresh)
+      fresh.subscribe(downFilter(terminal), { qos: 1 }, (error, granted) => {
+        if (error || granted?.some(({ qos }) => qos > 1)) return drop(`subscription refused`)
+        hellos = 0
+        void sayHello()
+      })
+    })
+    fresh.on('message', (_topic, bytes, { retain }) => {
+      // Nothing of ours is ever retained: a retained word is somebody's replay.
+      if (retain) refuse('retained')
+      else void receive(bytes)
+    })
+    fresh.on('error', (error) => drop(error.message))
+    fresh.on('close', () => drop('connection closed'))
+  }
+
+  /** Ends this connection and makes a new one later. A new client each time: an old one replays what it could not send. */
+  function drop(because: string): void {
+    const dead = client
+    if (dead === undefined) return
+    client = undefined
+    dead.removeAllListeners()
+    dead.on('error', () => undefined) // Its last breath is of no interest.
+    dead.end(true)
+    if (up) deliver({ type: 'link down' })
+    up = false
+    if (stopped) return
+    const waitMs = Math.min(RECONNECT_MS * 2 ** Math.min(failures, 10), RECONNECT_MS_MAX) * (0.5 + random() / 2)
+    failures++
+    log.warn({ because, url: broker.url, againInMs: Math.round(waitMs) }, 'link lost')
+    setAlarm(clock.now() + waitMs, () => void connect())
+  }
+
+  function setAlarm(at: Millis, ring: () => void): void {
+    cancelAlarm()
+    cancelAlarm = clock.alarm(at, ring)
+  }
+
+  // -- Words out ---------------------------------------------------------------------------------------------------
+
+  async function sayHello(): Promise<void> {
+    if (hellos >= HELLOS_MAX) return drop(`no answer to ${hellos} hellos`)
+    hellos++
+    setAlarm(clock.now() + HELLO_MS, () => void sayHello())
+    helloId = `hello-${epoch}-${Math.round(clock.now())}`
+    await publish({ ...envelope(), type: 'hello', id: helloId, software, configHash, openSales: [...openSales()] })
+  }
+
+  async function publish(message: UpMessage): Promise<void> {
+    const sealed = await seal(message)
+    const through = client
+    if (through === undefined || !through.connected) return
+    const cancel = clock.alarm(clock.now() + PUBACK_MS, () => { if (through === client) drop(`no PUBACK in ${PUBACK_MS} ms`) })
+    through.publish(upTopic(terminal, message.type), sealed, { qos: 1 }, () => cancel())
+  }
+
+  // -- Words in ----------------------------------------------------------------------------------------------------
+
+  async function receive(bytes: Uint8Array): Promise<void> {
+    const opened = await open(bytes)
+    if ('broken' in opened) return refuse(opened.broken)
+    const { message } = opened
+    if (message.terminal !== terminal) return refuse('another terminal', { terminal: message.terminal })
+    gatewayAhead = Math.max(gatewayAhead, Date.parse(message.time) - clock.now())
+    if (up) setAlarm(clock.now() + SILENCE_MS, () => { hellos = 0; void sayHello() })
+    switch (message.type) {
+      case 'welcome':
+        // Only the answer to our latest hello proves a round trip; an older one may be anybody's replay.
+        if (message.re !== helloId) return refuse('stale welcome')
+        setAlarm(clock.now() + SILENCE_MS, () => { hellos = 0; void sayHello() })
+        failures = 0
+        if (!up) {
+          up = true
+          log.info({ url: broker.url }, 'link up')
+          deliver({ type: 'link up' })
+        }
+        return
+      case 'sale.offer': {
+        const { order, counter, charge, payload, expiresAt } = message
+        const lifetimeMs = Date.parse(expiresAt) - (clock.now() + gatewayAhead)
+        return deliver({ type: 'offer received', order, counter, charge, payload, lifetimeMs })
+      }
+      case 'sale.verdict': {
+        const { order, counter, charge, ending } = message
+        return deliver({ type: 'verdict received', order, counter, charge, ending })
+      }
+    }
+  }
+
+  return {
+    async start(to) {
+      deliver = to
+      connectMqtt = (await import('mqtt')).connect // The heaviest import of the terminal: after the first picture.
+      await connect()
+    },
+    send: (request) => void publish({ ...envelope(), ...request }).catch((error: unknown) => log.error({ error }, 'request not sent')),
+    refused: () => ({ ...refusals }),
+    async stop() {
+      stopped = true
+      cancelAlarm()
+      const last = client
+      client = undefined
+      if (last === undefined) return
+      last.removeAllListeners()
+      last.on('error', () => undefined)
+      await last.endAsync(true)
+    },
+  }
+}
+
+/** MQTT 3.1.1, nothing kept by the broker, no reconnecting by the client itself (mqtt.md, section 1.2). */
+function clientOptions({ terminal, broker }: Identity): IClientOptions {
+  return {
+    protocolVersion: 4, clean: true, clientId: terminal, username: broker.username, password: broker.password,
+    keepalive: KEEPALIVE_S, connectTimeout: CONNECT_MS, reconnectPeriod: 0, queueQoSZero: false, resubscribe: false,
+    ...(broker.caFile === undefined ? {} : { ca: readFileSync(broker.caFile) }),
+  }
+}
+
+/** The client leaves Nagle's algorithm on, which costs about 40 ms a round trip. */
+function withoutDelay(client: MqttClient): void {
+  const stream: unknown = client.stream
+  if (stream instanceof Object && 'setNoDelay' in stream && typeof stream.setNoDelay === 'function') stream.setNoDelay(true)
+}

@@ -1,0 +1,123 @@
+#!/usr/bin/env node
+/**
+ * plinth: composition root and command line of the terminal.
+ */
+import { Command } from 'commander'
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import type { Logger } from 'pino'
+import { v7 as uuidv7 } from 'uuid'
+import { openHardware } from '../drivers/open.js'
+import { configHash, loadConfig } from '../firmware-config/load.js'
+import { formatProblems } from '../firmware-config/problems.js'
+import type { Config } from '../firmware-config/schema.js'
+import { checkTogether } from './check.js'
+import { monotonicClock } from './clock.js'
+import { createCloudLink } from './cloud-link.js'
+import { openJournal } from './journal.js'
+import { createLog } from './log.js'
+import { loadReader } from './qr.js'
+import { createRenderer, type Renderer } from './render.js'
+import { createTerminal, type Terminal } from './terminal.js'
+
+/** As systemd's EX_IOERR and EX_CONFIG, which the unit's restart rules tell apart. */
+const EXIT_JOURNAL = 74
+const EXIT_CONFIG = 2
+const STOP_MS = 5_000
+
+const rendererFor = ({ profile: { panel: { widthPx, heightPx, pitchMm } }, site }: Config): Renderer =>
+  createRenderer({ size: { widthPx, heightPx, pitchMm }, ...site })
+
+async function openTerminal(config: Config, log: Logger): Promise<{ terminal: Terminal; close: () => Promise<void> }> {
+  const clock = monotonicClock
+  const stop = (): boolean => process.kill(process.pid, 'SIGINT')
+  const hardware = await openHardware(config.profile, {
+    log, stdin: process.stdin, interrupt: stop, now: () => clock.now(), random: Math.random,
+  })
+  const journal = openJournal(config.journal, Date.now())
+  const link = await createCloudLink({
+    identity: config.identity, epoch: journal.epoch, software: version(), configHash: configHash(config),
+    openSales: () => openSales(), clock, random: Math.random, log,
+  })
+  const openSales = (): readonly string[] => {
+    const last = journal.last()
+    return last.phase === 'idle' || last.phase === 'settled' ? [] : [last.sale.id]
+  }
+  const { currency, method } = config.site
+  const terminal = createTerminal({
+    hardware, journal, link, renderer: rendererFor(config), terms: { currency, method }, clock, wallMs: () => Date.now(),
+    mint: { id: () => uuidv7(), nonce: () => randomBytes(16).toString('hex') },
+    fatal: (error) => {
+      log.fatal({ error }, 'journal could not be written')
+      process.exit(EXIT_JOURNAL)
+    },
+    log,
+  })
+  return {
+    terminal,
+    close: async () => {
+      await terminal.stop()
+      await hardware.close()
+      journal.close()
+    },
+  }
+}
+
+/** Beside this file's package, both in the source and compiled. */
+function version(): string {
+  for (const path of ['../package.json', '../../package.json']) {
+    try {
+      const manifest: unknown = JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8'))
+      if (manifest instanceof Object && 'version' in manifest) return String(manifest.version)
+    } catch {
+      continue // The other place.
+    }
+  }
+  return 'unknown'
+}
+
+/** Exits with 2 and every problem at once when the configuration is bad. */
+function configOrExit(file: string): { readonly config: Config; readonly report: readonly string[] } {
+  const loaded = loadConfig(file)
+  const problems = 'problems' in loaded ? loaded.problems : undefined
+  const checked = 'config' in loaded ? checkTogether(loaded.config, (payload) => rendererFor(loaded.config).plan(payload)) : undefined
+  const all = problems ?? checked?.problems ?? []
+  if ('config' in loaded && checked !== undefined && all.length === 0) return { config: loaded.config, report: checked.report }
+  process.stderr.write(`${formatProblems(all)}\n`)
+  process.exit(EXIT_CONFIG)
+}
+
+async function run({ config: file }: { config: string }): Promise<void> {
+  const { config } = configOrExit(file)
+  const log = createLog(config.log)
+  const { terminal, close } = await openTerminal(config, log)
+  let stopping = false
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      if (stopping) return
+      stopping = true
+      log.info({ signal }, 'terminal stopping')
+      setTimeout(() => process.exit(1), STOP_MS).unref()
+      close().then(() => process.exit(0), (error: unknown) => {
+        log.error({ error }, 'terminal did not stop cleanly')
+        process.exit(1)
+      })
+    })
+  }
+  await terminal.start()
+  await loadReader() // Warm before the first customer.
+}
+
+const program = new Command('plinth').description('A QR payment terminal').version(version())
+program.command('run').description('run the terminal').requiredOption('--config <file>', 'terminal.json').action(run)
+program.command('check').description('say every problem of a configuration, and how its code will scan')
+  .requiredOption('--config <file>', 'terminal.json').action(({ config }: { config: string }) => {
+    const { report } = configOrExit(config)
+    process.stdout.write(`${resolve(config)} is good\n${report.map((line) => `  ${line}\n`).join('')}`)
+  })
+
+program.parseAsync().catch((error: unknown) => {
+  process.stderr.write(`plinth: ${error instanceof Error ? error.message : String(error)}\n`)
+  process.exit(1)
+})

@@ -1,0 +1,360 @@
+/**
+ * The terminal's shell: one queue of events in; sale.ts steps; the journal is written; then effects leave and the view
+ * is drawn. It owns the one timer. It decides nothing about a sale and knows no driver by name.
+ *
+ *   sources, link, timer, panel -> [queue] -> step -> journal -> effects -> link, sources
+ *                                                           \-> view -> render -> read back -> panel, lamps
+ */
+import type { Logger } from 'pino'
+import { type Answer, type Hardware, type Input, type LampPattern, type NamedSource } from '../drivers/driver.js'
+import type { Clock } from './clock.js'
+import type { CloudLink, LinkEvent } from './cloud-link.js'
+import type { Journal } from './journal.js'
+import { formatAmount, formatMajor, parseAmount } from './protocol/money.js'
+import { type Order, referenceOf } from './protocol/wire.js'
+import { verifyFrame } from './qr.js'
+import { blankFrame, type Renderer } from './render.js'
+import {
+  type AskedBy, deadline, type Effect, type Event, type Given, initial, type NotReady, record, restore, type Sale, type SaleVerdict,
+  type State, step, type Step, type Terms,
+} from './sale.js'
+import { type Health, type View, view, viewDeadline } from './view.js'
+
+export interface Terminal {
+  /** Blanks the panel before anything else, takes up what the journal holds, then listens. */
+  start(): Promise<void>
+  status(): Status
+  stop(): Promise<void>
+}
+
+export interface Status {
+  readonly phase: State['phase']
+  readonly notReady: NotReady | undefined
+  /** Inputs and words that were refused, by reason. */
+  readonly refused: Readonly<Record<string, number>>
+}
+
+export interface Tools {
+  readonly hardware: Hardware
+  readonly journal: Journal
+  readonly link: CloudLink
+  readonly renderer: Renderer
+  readonly terms: Terms
+  readonly clock: Clock
+  /** Milliseconds since 1970, for the journal's readers only. */
+  readonly wallMs: () => number
+  readonly mint: { readonly id: () => string; readonly nonce: () => string }
+  /** Called when nothing may go on: the journal could not be written. */
+  readonly fatal: (error: unknown) => void
+  readonly log: Logger
+}
+
+/** Keys are dropped beyond this many waiting events; the gateway's words and deadlines never are. */
+const QUEUE_MAX = 256
+const PANEL_RETRY_MS = 2_000
+
+export function createTerminal(tools: Tools): Terminal {
+  const { hardware, journal, link, terms, clock, log } = tools
+  const refusals: Record<string, number> = {}
+  const queue: Event[] = []
+  const display = createDisplay(tools, {
+    codeNotShown: (sale) => post({ type: 'code not shown', sale }),
+    changed: () => refresh(),
+  })
+  let state: State = initial
+  let recorded = JSON.stringify(journal.last())
+  let linkUp = false
+  let started = false
+  let working = false
+  let stopped = false
+  let cancelAlarm = (): void => undefined
+
+  const notReady = (): NotReady | undefined =>
+    !started ? 'starting' : display.faulty() ? 'panel fault' : !linkUp ? 'link down' : undefined
+
+  const given = (): Given => ({
+    now: clock.now(), freshId: tools.mint.id(), freshNonce: tools.mint.nonce(), terms, notReady: notReady(),
+  })
+
+  // -- Events in ---------------------------------------------------------------------------------------------------
+
+  function post(event: Event): void {
+    queue.push(event)
+    if (working) return
+    working = true
+    try {
+      for (let next = queue.shift(); next !== undefined && !stopped; next = queue.shift()) {
+        take(step(state, next, given()), next.type)
+      }
+    } finally {
+      working = false
+    }
+    refresh()
+  }
+
+  function takeInput(from: NamedSource, input: Input): void {
+    switch (input.type) {
+      case 'digit pressed':
+      case 'clear pressed':
+      case 'enter pressed':
+      case 'cancel pressed':
+        if (queue.length >= QUEUE_MAX) return count('key dropped')
+        return post(input)
+      case 'amount asked': {
+        const amount = parseAmount(input.amount, terms.currency)
+        if (amount !== undefined) return post({ type: 'amount asked', amount })
+        count('not an amount')
+        return answer(from, { answer: 'no', reason: 'not an amount' })
+      }
+      case 'nonsense received':
+        count('nonsense')
+        log.warn({ kind: from.kind, what: input.what }, 'nonsense from a source')
+        return answer(from, { answer: 'no', reason: 'not understood' })
+    }
+  }
+
+  function takeLink(event: LinkEvent): void {
+    switch (event.type) {
+      case 'link up':
+      case 'link down':
+        linkUp = event.type === 'link up'
+        return refresh()
+      case 'offer received':
+      case 'verdict received':
+        return post(event)
+    }
+  }
+
+  // -- Step, journal, act ------------------------------------------------------------------------------------------
+
+  function take(next: Step, event: string): void {
+    const before = state
+    write(next.state)
+    state = next.state
+    if (state.phase !== before.phase || next.effects.length > 0) {
+      log.info({ event, from: before.phase, to: state.phase, effects: next.effects.map((effect) => effect.do), ...aboutSale(state) }, 'sale step')
+    }
+    for (const effect of next.effects) act(effect)
+  }
+
+  /** Record, then act. A medium that does not take the record ends this process before anything leaves it. */
+  function write(next: State): void {
+    const now = record(next)
+    const json = JSON.stringify(now)
+    if (json === recorded) return
+    try {
+      journal.record(now, tools.wallMs())
+      recorded = json
+    } catch (error) {
+      stopped = true
+      tools.fatal(error)
+      throw error
+    }
+  }
+
+  function act(effect: Effect): void {
+    switch (effect.do) {
+      case 'open sale':
+        return link.send({ type: 'sale.open', id: `${effect.sale.id}.open`, order: orderOf(effect.sale) })
+      case 'ask after sale':
+        return link.send({ type: 'sale.ask', id: `${effect.sale.id}.ask.${effect.asks}`, order: orderOf(effect.sale) })
+      case 'close sale':
+        return link.send({ type: 'sale.close', id: `${effect.sale.id}.close`, order: orderOf(effect.sale), reason: effect.doubt })
+      case 'tell outcome':
+        return tell(effect.sale, effect.verdict)
+      case 'refuse':
+        count(effect.refusal.reason)
+        return answerAll(effect.askedBy, { answer: 'no', reason: effect.refusal.text })
+      case 'discard word':
+        count(effect.because)
+        return log.warn({ sale: effect.sale, because: effect.because }, 'word not believed')
+    }
+  }
+
+  /** The answer is told when it has left this process; until then the deadline tells it again. */
+  function tell(sale: Sale, verdict: SaleVerdict): void {
+    log.info({
+      sale: sale.id, reference: referenceOf(sale.id), amount: formatAmount(sale.amount), charge: verdict.charge, ending: verdict.ending,
+    }, 'sale ended')
+    const told = () => post({ type: 'outcome told', sale: sale.id })
+    const listeners = hardware.sources.filter(({ kind }) => kind === sale.askedBy)
+    Promise.all(listeners.map(({ source }) => source.answer(answerOf(sale, verdict)))).then(told, (error: unknown) => {
+      log.error({ sale: sale.id, error }, 'outcome not told')
+    })
+  }
+
+  function answerAll(askedBy: AskedBy, text: Answer): void {
+    for (const source of hardware.sources) if (source.kind === askedBy) answer(source, text)
+  }
+
+  function answer({ source, kind }: NamedSource, text: Answer): void {
+    source.answer(text).catch((error: unknown) => log.warn({ kind, error }, 'answer not sent'))
+  }
+
+  function count(what: string): void {
+    refusals[what] = (refusals[what] ?? 0) + 1
+  }
+
+  // -- View and time -----------------------------------------------------------------------------------------------
+
+  function refresh(): void {
+    if (stopped) return
+    const now = clock.now()
+    const health: Health = { notReady: notReady(), codeFault: display.codeFault() }
+    display.show(view(state, health, now), state.phase === 'presenting' ? state.sale.id : undefined)
+    const wake = Math.min(deadline(state) ?? Infinity, viewDeadline(state, now) ?? Infinity)
+    cancelAlarm()
+    if (wake !== Infinity) cancelAlarm = clock.alarm(wake, () => post({ type: 'deadline reached' }))
+  }
+
+  return {
+    async start() {
+      await display.blank()
+      if (journal.damaged !== undefined) log.error({ kept: journal.damaged }, 'journal was damaged; it was kept aside')
+      take(restore(journal.last(), given()), 'restarted')
+      started = true
+      refresh()
+      for (const source of hardware.sources) {
+        await source.source.start((input) => takeInput(source, input))
+      }
+      await link.start(takeLink)
+      log.info({ epoch: journal.epoch }, 'terminal ready')
+    },
+    status: () => ({ phase: state.phase, notReady: notReady(), refused: { ...refusals, ...link.refused() } }),
+    async stop() {
+      stopped = true
+      cancelAlarm()
+      await link.stop()
+      await display.blank() // No payable code stays on a panel that keeps its picture.
+    },
+  }
+}
+
+// -- The display: latest wins; no code reaches the panel that was not read back from its own bits --------------------
+
+interface Display {
+  show(view: View, sale: string | undefined): void
+  blank(): Promise<void>
+  faulty(): boolean
+  codeFault(): boolean
+}
+
+interface DisplayEvents {
+  readonly codeNotShown: (sale: string) => void
+  /** Health changed: ask for a new view. */
+  readonly changed: () => void
+}
+
+function createDisplay({ hardware: { panel, lamps }, renderer, clock, log }: Tools, events: DisplayEvents): Display {
+  let wanted: { readonly view: View; readonly key: string; readonly sale: string | undefined } | undefined
+  let shownKey = ''
+  let lampsShown: LampPattern | undefined
+  let drawing: Promise<void> | undefined
+  let panelFault = false
+  let codeFault = false
+  let retryAt = 0
+
+  async function drawLatest(): Promise<void> {
+    while (wanted !== undefined && wanted.key !== shownKey) {
+      const { view, key, sale } = wanted
+      if (!await drawOne(view, sale)) return
+      shownKey = key
+    }
+  }
+
+  /** False when the panel did not take it: then it is tried again later. */
+  async function drawOne(view: View, sale: string | undefined): Promise<boolean> {
+    const frame = renderer.render(view)
+    if (view.screen === 'scan to pay') {
+      const reading = await verifyFrame(frame, view.payload)
+      if (reading !== 'matches') {
+        log.error({ sale, reading }, 'code does not read back')
+        codeFault = true
+        if (sale !== undefined) events.codeNotShown(sale)
+        return true
+      }
+    }
+    try {
+      await panel.draw(frame)
+    } catch (error) {
+      log.error({ error }, 'panel fault')
+      retryLater()
+      if (sale !== undefined) events.codeNotShown(sale)
+      return false
+    }
+    if (view.screen === 'scan to pay') log.info({ sale }, 'code shown')
+    setPanelFault(false)
+    return true
+  }
+
+  function retryLater(): void {
+    retryAt = clock.now() + PANEL_RETRY_MS
+    clock.alarm(retryAt, start)
+    setPanelFault(true)
+  }
+
+  function setPanelFault(fault: boolean): void {
+    if (panelFault === fault) return
+    panelFault = fault
+    events.changed()
+  }
+
+  function start(): void {
+    if (clock.now() < retryAt) return
+    drawing ??= drawLatest().catch((error: unknown) => {
+      log.error({ error }, 'drawing failed')
+      retryLater()
+    }).finally(() => {
+      drawing = undefined
+      if (wanted !== undefined && wanted.key !== shownKey) start() // Asked for while the last one was ending.
+    })
+  }
+
+  return {
+    show(view, sale) {
+      if (view.lamps !== lampsShown) lamps.show(view.lamps)
+      lampsShown = view.lamps
+      wanted = { view, key: JSON.stringify(view), sale }
+      start()
+    },
+    async blank() {
+      wanted = undefined
+      await drawing
+      shownKey = ''
+      lamps.show('off')
+      lampsShown = 'off'
+      try {
+        await panel.draw(blankFrame(panel.size))
+        panelFault = false
+      } catch (error) {
+        log.error({ error }, 'panel could not be blanked')
+        panelFault = true
+      }
+    },
+    faulty: () => panelFault,
+    codeFault: () => codeFault,
+  }
+}
+
+function orderOf({ id, nonce, amount, method }: Sale): Order {
+  return { sale: id, nonce, amountMinor: amount.minor, currency: amount.currency, method }
+}
+
+function answerOf(sale: Sale, { ending, charge }: SaleVerdict): Answer {
+  switch (ending.outcome) {
+    case 'paid':   return { answer: 'ok', amount: formatMajor(sale.amount), sale: sale.id, charge: charge ?? '-' }
+    case 'unpaid': return { answer: 'no', reason: ending.reason }
+  }
+}
+
+function aboutSale(state: State): object {
+  switch (state.phase) {
+    case 'idle':
+      return {}
+    case 'opening':
+    case 'presenting':
+    case 'resolving':
+    case 'settled':
+      return { sale: state.sale.id, reference: referenceOf(state.sale.id), amount: formatAmount(state.sale.amount) }
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * What the customer sees: (sale state, health) -> one screen and one rhythm of the lamps. Pure; knows no language,
+ * no panel and no clock. Screens may never claim more than the terminal knows (rule 13 of the design): in doubt the
+ * word is "checking", an ending needs the gateway's verdict, and the code exists on one screen only.
+ */
+import type { LampPattern } from '../drivers/driver.js'
+import type { Amount } from './protocol/money.js'
+import type { PaymentMethodName } from './protocol/payment-method.js'
+import { referenceOf } from './protocol/wire.js'
+import type { Millis, NotReady, Refusal, Sale, State } from './sale.js'
+
+export interface Health {
+  /** Why no sale could be started now; undefined when one could. */
+  readonly notReady: NotReady | undefined
+  /** A drawn code did not read back as its offer: out of service until a person restarts the terminal. */
+  readonly codeFault: boolean
+}
+
+/** What every screen of a sale names, so that a photograph of it is enough to find the sale. */
+interface OfSale {
+  readonly amount: Amount
+  /** Six characters, as in the ledger and the gateway's answers. */
+  readonly reference: string
+}
+
+export type Fault = 'code fault' | 'panel fault' | 'journal fault'
+
+export type Screen =
+  | { readonly screen: 'starting' }
+  /** The keys as typed; '' when nothing was typed yet. */
+  | { readonly screen: 'enter amount'; readonly digits: string }
+  | { readonly screen: 'refused'; readonly refusal: Refusal }
+  | OfSale & { readonly screen: 'please wait' }
+  | OfSale & {
+      readonly screen: 'scan to pay'; readonly payload: string; readonly method: PaymentMethodName
+      /** A whole number of COUNTDOWN_MS, never less than what is left. */
+      readonly secondsLeft: number
+    }
+  | OfSale & { readonly screen: 'checking' }
+  | OfSale & { readonly screen: 'paid' }
+  | OfSale & { readonly screen: 'not paid'; readonly reason: string }
+  | { readonly screen: 'offline' }
+  | { readonly screen: 'out of service'; readonly fault: Fault }
+
+export type ScreenName = Screen['screen']
+export type View = Screen & { readonly lamps: LampPattern }
+
+/** The countdown moves in steps this long: e-ink needs about half a second a change, flickers, and wears. */
+export const COUNTDOWN_MS = 15_000
+
+export function view(state: State, health: Health, now: Millis): View {
+  const screen = screenOf(state, health, now)
+  return { ...screen, lamps: LAMPS[screen.screen] }
+}
+
+/** When the picture changes although nothing happened. Always after `now`; undefined when it does not. */
+export function viewDeadline(state: State, now: Millis): Millis | undefined {
+  switch (state.phase) {
+    case 'presenting': {
+      const after = stepsLeft(state.endsAt, now) - 1
+      return after > 0 ? state.endsAt - after * COUNTDOWN_MS : undefined // The last step ends with the sale's own deadline.
+    }
+    case 'idle':
+    case 'opening':
+    case 'resolving':
+    case 'settled':
+      return undefined
+  }
+}
+
+const LAMPS: Readonly<Record<ScreenName, LampPattern>> = {
+  'starting': 'working',
+  'enter amount': 'ready',
+  'refused': 'not paid',
+  'please wait': 'working',
+  'scan to pay': 'waiting',
+  'checking': 'checking',
+  'paid': 'paid',
+  'not paid': 'not paid',
+  'offline': 'offline',
+  'out of service': 'out of service',
+}
+
+/** An open or just ended sale keeps its own screen whatever the health is: the customer's money comes first. */
+function screenOf(state: State, health: Health, now: Millis): Screen {
+  switch (state.phase) {
+    case 'idle':
+      return idleScreen(state, health)
+    case 'opening':
+      return { screen: 'please wait', ...ofSale(state.sale) }
+    case 'presenting':
+      if (health.codeFault) return { screen: 'checking', ...ofSale(state.sale) } // What cannot be read back is not shown.
+      return {
+        screen: 'scan to pay', ...ofSale(state.sale), payload: state.offer.payload, method: state.sale.method,
+        secondsLeft: stepsLeft(state.endsAt, now) * COUNTDOWN_MS / 1000,
+      }
+    case 'resolving':
+      return { screen: 'checking', ...ofSale(state.sale) }
+    case 'settled': {
+      const { ending } = state.verdict
+      switch (ending.outcome) {
+        case 'paid':   return { screen: 'paid', ...ofSale(state.sale) }
+        case 'unpaid': return { screen: 'not paid', ...ofSale(state.sale), reason: ending.reason }
+      }
+    }
+  }
+}
+
+function idleScreen(state: Extract<State, { phase: 'idle' }>, { notReady, codeFault }: Health): Screen {
+  if (codeFault) return { screen: 'out of service', fault: 'code fault' }
+  if (notReady === 'panel fault' || notReady === 'journal fault') return { screen: 'out of service', fault: notReady }
+  if (state.notice !== undefined) return { screen: 'refused', refusal: state.notice.refusal }
+  switch (notReady) {
+    case 'link down': return { screen: 'offline' }
+    case 'starting':  return { screen: 'starting' }
+    case undefined:   return { screen: 'enter amount', digits: state.digits }
+  }
+}
+
+const ofSale = (sale: Sale): OfSale => ({ amount: sale.amount, reference: referenceOf(sale.id) })
+
+const stepsLeft = (endsAt: Millis, now: Millis): number => Math.max(0, Math.ceil((endsAt - now) / COUNTDOWN_MS))

@@ -1,0 +1,214 @@
+/**
+ * What the panel says, in four languages. Pure. A language that lacks a text does not compile.
+ * Drafts: Thai, Chinese and Malay need a native reader before release. "You were not charged" is a promise and stands
+ * only where the gateway's verdict is about a charge that failed or was never made.
+ */
+
+export const LANGUAGES = ['en', 'th', 'zh', 'ms'] as const
+export type Language = (typeof LANGUAGES)[number]
+
+/** A line that says what is the case, and one that says what to do about it ('' when there is nothing to add). */
+export interface Message {
+  readonly headline: string
+  readonly detail: string
+}
+
+/** Reasons of an unpaid sale that have words of their own; any other reason is said in general ones. */
+export const UNPAID_REASONS = [
+  'payment_expired', 'payment_rejected', 'insufficient_fund', 'failed_processing',
+  'cancelled', 'expired', 'no answer', 'code not shown', 'restarted', 'refused',
+] as const
+export type UnpaidReason = (typeof UNPAID_REASONS)[number]
+
+export interface Words {
+  readonly starting: Message
+  readonly enterAmount: string
+  readonly pressOk: string
+  readonly pleaseWait: Message
+  readonly scanToPay: string
+  readonly checking: Message
+  readonly paid: Message
+  readonly unpaid: Readonly<Record<UnpaidReason, Message>>
+  /** For a reason nobody has told us about: promises nothing. */
+  readonly unpaidOtherwise: Message
+  readonly offline: Message
+  readonly outOfService: Message
+  /** `bound` is an amount such as 'THB 20.00'. */
+  readonly amountTooSmall: (bound: string) => Message
+  readonly amountTooLarge: (bound: string) => Message
+  readonly currencyNotSupported: Message
+  readonly notAnAmount: Message
+  readonly busy: Message
+  /** In front of the six characters. */
+  readonly reference: string
+  /** `secondsLeft` is rounded up to the step of the countdown, so "about" -- and less than that in its last step. */
+  readonly timeLeft: (secondsLeft: number) => string
+}
+
+export function unpaidMessage(words: Words, reason: string): Message {
+  const known = UNPAID_REASONS.find((name) => name === reason)
+  return known === undefined ? words.unpaidOtherwise : words.unpaid[known]
+}
+
+const en: Words = {
+  starting: { headline: 'Starting', detail: 'Please wait' },
+  enterAmount: 'Enter amount',
+  pressOk: 'Press OK',
+  pleaseWait: { headline: 'Preparing QR code', detail: 'Please wait' },
+  scanToPay: 'Scan to pay',
+  checking: { headline: 'Checking payment', detail: 'Do not pay again' },
+  paid: { headline: 'Paid', detail: 'Thank you' },
+  unpaid: {
+    payment_expired: { headline: 'Code expired', detail: 'Do not pay' },
+    payment_rejected: { headline: 'Not accepted by your wallet', detail: 'You were not charged' },
+    insufficient_fund: { headline: 'Not enough balance or limit reached', detail: 'You were not charged' },
+    failed_processing: { headline: 'Payment did not go through', detail: 'Try again' },
+    cancelled: { headline: 'Cancelled', detail: 'Do not pay' },
+    expired: { headline: 'Code expired', detail: 'Do not pay' },
+    'no answer': { headline: 'No code could be made', detail: 'Try again' },
+    'code not shown': { headline: 'The code could not be shown', detail: 'Do not pay' },
+    restarted: { headline: 'Payment was interrupted', detail: 'Do not pay' },
+    refused: { headline: 'Payment not possible', detail: 'You were not charged' },
+  },
+  unpaidOtherwise: { headline: 'Payment did not go through', detail: 'Do not pay with the old code' },
+  offline: { headline: 'QR payment unavailable', detail: 'Try again later' },
+  outOfService: { headline: 'Out of service', detail: '' },
+  amountTooSmall: (bound) => ({ headline: 'Amount too small', detail: `Minimum ${bound}` }),
+  amountTooLarge: (bound) => ({ headline: 'Amount too large', detail: `Maximum ${bound}` }),
+  currencyNotSupported: { headline: 'Currency not supported', detail: '' },
+  notAnAmount: { headline: 'Not an amount', detail: 'Enter it again' },
+  busy: { headline: 'Busy with another sale', detail: 'Please wait' },
+  reference: 'Ref',
+  timeLeft: (secondsLeft) => duration(secondsLeft, {
+    lastStep: (seconds) => `less than ${seconds} s left`,
+    about: (parts) => `about ${parts} left`,
+    units: { h: 'h', min: 'min', s: 's' },
+  }),
+}
+
+const th: Words = {
+  starting: { headline: 'กำลังเริ่มระบบ', detail: 'กรุณารอสักครู่' },
+  enterAmount: 'กรุณาใส่จำนวนเงิน',
+  pressOk: 'กด OK เพื่อยืนยัน',
+  pleaseWait: { headline: 'กำลังสร้าง QR', detail: 'กรุณารอสักครู่' },
+  scanToPay: 'สแกนเพื่อจ่าย',
+  checking: { headline: 'กำลังตรวจสอบ', detail: 'อย่าจ่ายซ้ำ' },
+  paid: { headline: 'ชำระเงินแล้ว', detail: 'ขอบคุณ' },
+  unpaid: {
+    payment_expired: { headline: 'QR หมดอายุ', detail: 'อย่าจ่าย' },
+    payment_rejected: { headline: 'วอลเล็ตปฏิเสธ', detail: 'ไม่มีการตัดเงิน' },
+    insufficient_fund: { headline: 'ยอดเงินไม่พอ หรือเกินวงเงิน', detail: 'ไม่มีการตัดเงิน' },
+    failed_processing: { headline: 'ทำรายการไม่สำเร็จ', detail: 'ลองใหม่' },
+    cancelled: { headline: 'ยกเลิกแล้ว', detail: 'อย่าจ่าย' },
+    expired: { headline: 'QR หมดอายุ', detail: 'อย่าจ่าย' },
+    'no answer': { headline: 'สร้าง QR ไม่สำเร็จ', detail: 'ลองใหม่' },
+    'code not shown': { headline: 'แสดง QR ไม่ได้', detail: 'อย่าจ่าย' },
+    restarted: { headline: 'รายการถูกขัดจังหวะ', detail: 'อย่าจ่าย' },
+    refused: { headline: 'ชำระเงินไม่ได้', detail: 'ไม่มีการตัดเงิน' },
+  },
+  unpaidOtherwise: { headline: 'ทำรายการไม่สำเร็จ', detail: 'อย่าจ่ายด้วย QR เดิม' },
+  offline: { headline: 'ชำระด้วย QR ไม่ได้ชั่วคราว', detail: 'ลองใหม่ภายหลัง' },
+  outOfService: { headline: 'งดให้บริการ', detail: '' },
+  amountTooSmall: (bound) => ({ headline: 'จำนวนเงินน้อยเกินไป', detail: `ขั้นต่ำ ${bound}` }),
+  amountTooLarge: (bound) => ({ headline: 'จำนวนเงินมากเกินไป', detail: `สูงสุด ${bound}` }),
+  currencyNotSupported: { headline: 'ไม่รองรับสกุลเงินนี้', detail: '' },
+  notAnAmount: { headline: 'จำนวนเงินไม่ถูกต้อง', detail: 'กรุณาใส่ใหม่' },
+  busy: { headline: 'กำลังทำรายการอื่น', detail: 'กรุณารอสักครู่' },
+  reference: 'รหัส',
+  timeLeft: (secondsLeft) => duration(secondsLeft, {
+    lastStep: (seconds) => `เหลือไม่ถึง ${seconds} วินาที`,
+    about: (parts) => `เหลือประมาณ ${parts}`,
+    units: { h: 'ชม.', min: 'นาที', s: 'วินาที' },
+  }),
+}
+
+const zh: Words = {
+  starting: { headline: '正在启动', detail: '请稍候' },
+  enterAmount: '请输入金额',
+  pressOk: '按 OK 确认',
+  pleaseWait: { headline: '正在生成二维码', detail: '请稍候' },
+  scanToPay: '扫码支付',
+  checking: { headline: '正在确认付款', detail: '请勿重复支付' },
+  paid: { headline: '支付成功', detail: '谢谢' },
+  unpaid: {
+    payment_expired: { headline: '二维码已过期', detail: '请勿支付' },
+    payment_rejected: { headline: '钱包拒绝', detail: '未扣款' },
+    insufficient_fund: { headline: '余额不足或超出限额', detail: '未扣款' },
+    failed_processing: { headline: '支付未完成', detail: '请重试' },
+    cancelled: { headline: '已取消', detail: '请勿支付' },
+    expired: { headline: '二维码已过期', detail: '请勿支付' },
+    'no answer': { headline: '未能生成二维码', detail: '请重试' },
+    'code not shown': { headline: '无法显示二维码', detail: '请勿支付' },
+    restarted: { headline: '支付已中断', detail: '请勿支付' },
+    refused: { headline: '无法支付', detail: '未扣款' },
+  },
+  unpaidOtherwise: { headline: '支付未完成', detail: '请勿使用旧二维码支付' },
+  offline: { headline: '二维码支付暂不可用', detail: '请稍后再试' },
+  outOfService: { headline: '暂停服务', detail: '' },
+  amountTooSmall: (bound) => ({ headline: '金额过低', detail: `最低 ${bound}` }),
+  amountTooLarge: (bound) => ({ headline: '金额过高', detail: `最高 ${bound}` }),
+  currencyNotSupported: { headline: '不支持该货币', detail: '' },
+  notAnAmount: { headline: '金额无效', detail: '请重新输入' },
+  busy: { headline: '正在处理另一笔交易', detail: '请稍候' },
+  reference: '编号',
+  timeLeft: (secondsLeft) => duration(secondsLeft, {
+    lastStep: (seconds) => `剩余不到 ${seconds} 秒`,
+    about: (parts) => `剩余约 ${parts}`,
+    units: { h: '小时', min: '分', s: '秒' },
+  }),
+}
+
+const ms: Words = {
+  starting: { headline: 'Sedang dimulakan', detail: 'Sila tunggu' },
+  enterAmount: 'Masukkan jumlah',
+  pressOk: 'Tekan OK',
+  pleaseWait: { headline: 'Menyediakan QR', detail: 'Sila tunggu' },
+  scanToPay: 'Imbas untuk bayar',
+  checking: { headline: 'Menyemak bayaran', detail: 'Jangan bayar lagi' },
+  paid: { headline: 'Bayaran berjaya', detail: 'Terima kasih' },
+  unpaid: {
+    payment_expired: { headline: 'Kod tamat tempoh', detail: 'Jangan bayar' },
+    payment_rejected: { headline: 'Ditolak oleh dompet', detail: 'Tiada caj' },
+    insufficient_fund: { headline: 'Baki tidak cukup atau had dicapai', detail: 'Tiada caj' },
+    failed_processing: { headline: 'Bayaran gagal', detail: 'Cuba lagi' },
+    cancelled: { headline: 'Dibatalkan', detail: 'Jangan bayar' },
+    expired: { headline: 'Kod tamat tempoh', detail: 'Jangan bayar' },
+    'no answer': { headline: 'Kod tidak dapat disediakan', detail: 'Cuba lagi' },
+    'code not shown': { headline: 'Kod tidak dapat dipaparkan', detail: 'Jangan bayar' },
+    restarted: { headline: 'Bayaran terganggu', detail: 'Jangan bayar' },
+    refused: { headline: 'Bayaran tidak dapat dibuat', detail: 'Tiada caj' },
+  },
+  unpaidOtherwise: { headline: 'Bayaran gagal', detail: 'Jangan bayar dengan kod lama' },
+  offline: { headline: 'Bayaran QR tidak tersedia', detail: 'Cuba lagi kemudian' },
+  outOfService: { headline: 'Tidak beroperasi', detail: '' },
+  amountTooSmall: (bound) => ({ headline: 'Jumlah terlalu kecil', detail: `Minimum ${bound}` }),
+  amountTooLarge: (bound) => ({ headline: 'Jumlah terlalu besar', detail: `Maksimum ${bound}` }),
+  currencyNotSupported: { headline: 'Mata wang tidak disokong', detail: '' },
+  notAnAmount: { headline: 'Jumlah tidak sah', detail: 'Masukkan semula' },
+  busy: { headline: 'Sedang memproses jualan lain', detail: 'Sila tunggu' },
+  reference: 'Ruj',
+  timeLeft: (secondsLeft) => duration(secondsLeft, {
+    lastStep: (seconds) => `kurang ${seconds} saat lagi`,
+    about: (parts) => `kira-kira ${parts} lagi`,
+    units: { h: 'jam', min: 'min', s: 'saat' },
+  }),
+}
+
+export const WORDS: Readonly<Record<Language, Words>> = { en, th, zh, ms }
+
+interface DurationWords {
+  readonly lastStep: (seconds: number) => string
+  readonly about: (parts: string) => string
+  readonly units: { readonly h: string; readonly min: string; readonly s: string }
+}
+
+/** One countdown step or less is "less than"; from an hour on, seconds say nothing. */
+function duration(secondsLeft: number, { lastStep, about, units }: DurationWords): string {
+  const seconds = Math.max(0, Math.round(secondsLeft))
+  if (seconds <= 15) return lastStep(15)
+  const h = Math.floor(seconds / 3600)
+  const min = Math.floor(seconds / 60) % 60
+  const s = seconds % 60
+  const parts = h > 0 ? [[h, units.h], [min, units.min]] : [[min, units.min], [s, units.s]]
+  return about(parts.filter(([count]) => count !== 0).map(([count, unit]) => `${count} ${unit}`).join(' '))
+}
