@@ -7,7 +7,7 @@ import { checkPayload } from '../device/protocol/payload.js'
 import { type Order, referenceOf } from '../device/protocol/wire.js'
 import type { Effect, Event } from './charge.js'
 import { type Answer, type Charge, type Omise, type Page, PAGE_ITEMS_MAX } from './omise.js'
-import type { CodeReader } from './qr-document.js'
+import type { CodeReader, Unreadable } from './qr-document.js'
 
 type Executors = { readonly [Do in Effect['do']]: (effect: Extract<Effect, { do: Do }>) => Promise<Event | undefined> }
 
@@ -116,7 +116,8 @@ export function createChargeEffects({ omise, codes, sendExpiresAt, log }: Tools)
       case 'refused': return { type: 'code unreadable', because: image.message }
       case 'ok': {
         const read = await codes.read(image.value)
-        return 'payload' in read ? { type: 'code read', payload: read.payload } : { type: 'code unreadable', because: read.unreadable }
+        if ('payload' in read) return { type: 'code read', payload: read.payload }
+        return isPassing(read.unreadable) ? { type: 'code unanswered' } : { type: 'code unreadable', because: read.text }
       }
     }
   }
@@ -126,6 +127,10 @@ export function createChargeEffects({ omise, codes, sendExpiresAt, log }: Tools)
     execute: (effect) => (executors[effect.do] as (effect: Effect) => Promise<Event | undefined>)(effect),
   }
 }
+
+/** Says something of this machine's load, not of the image: asking again may help, until the terminal gives up. */
+const isPassing = (reason: Unreadable): boolean =>
+  reason === 'timeout' || reason === 'too busy' || reason === 'reader broken' || reason === 'closed'
 
 /** Every charge that carries this sale, oldest first; undefined when the list could not be read to its end. */
 async function findCharges(omise: Omise, sale: string, since: number): Promise<readonly Charge[] | undefined> {

@@ -28,6 +28,8 @@ export interface ChargeSeen {
   readonly failureCode: string | undefined
   readonly feeMinor: number
   readonly feeVatMinor: number
+  /** What went back to the customer already: a paid charge can be refunded before we read it. */
+  readonly refundedMinor: number
 }
 
 interface OfSale {
@@ -219,8 +221,10 @@ function intent(state: In<'intent'>, event: Event, given: Given): Step {
     case 'create unanswered':
       return stay({ ...state, doing: 'finding', retryAt: given.now + FIND_PAUSE_MS })
     case 'charges found': {
-      const [first, ...others] = event.charges
-      if (first !== undefined) return bind(state, first, others, given)
+      // The oldest, unless the customer paid for another: our own records may be the ones that were lost.
+      const first = event.charges.find(isPaid) ?? event.charges[0]
+      if (first !== undefined) return bind(state, first, event.charges.filter(({ id }) => id !== first.id), given)
+      if (state.doing === 'creating') return stay(state) // An older look; what it led to is on its way.
       if (state.closing !== undefined) return close(state, null, state.closing.reason)
       if (state.creates >= CREATES_MAX) return close(state, null, 'failed_processing')
       return create(state, given)
@@ -229,7 +233,7 @@ function intent(state: In<'intent'>, event: Event, given: Given): Step {
       return given.now < state.retryAt ? stay(state) : find(state, given)
     case 'sale opened':
     case 'sale asked after':
-      return stay({ ...state, asked: event.request })
+      return stay({ ...state, asked: event.request ?? state.asked })
     case 'close asked':
       return stay({ ...state, asked: event.request, closing: state.closing ?? { reason: event.reason } })
     case 'find unanswered': // The deadline asks again.
@@ -267,13 +271,14 @@ function bound(state: In<'bound'>, event: Event, given: Given): Step {
     case 'sale opened':
     case 'sale asked after':
       return state.payload === undefined || state.closing !== undefined
-        ? stay({ ...state, asked: event.request })
+        ? stay({ ...state, asked: event.request ?? state.asked })
         : offer(state, event.request)
     case 'charge created':
-      return orphan(state, event.charge)
+      return orphans(state, [event.charge])
+    case 'charges found':
+      return orphans(state, event.charges)
     case 'create refused':
     case 'create unanswered':
-    case 'charges found':
     case 'find unanswered':
     case 'code unanswered': // The deadline asks again.
     case 'charge unanswered':
@@ -288,10 +293,11 @@ function paid(state: In<'paid'>, event: Event): Step {
     case 'close asked':
       return verdict(state, event.request)
     case 'charge created':
-      return orphan(state, event.charge)
+      return orphans(state, [event.charge])
+    case 'charges found':
+      return orphans(state, event.charges)
     case 'create refused':
     case 'create unanswered':
-    case 'charges found':
     case 'find unanswered':
     case 'code read':
     case 'code unreadable':
@@ -315,19 +321,11 @@ function closed(state: In<'closed'>, event: Event): Step {
       return state.charge === null ? stay(state) : { ...stay(state), effects: [{ do: 'read charge', charge: state.charge }] }
     case 'charge created': // The answer we had given up on.
     case 'charge read':
-      if (event.charge.status === 'successful' && event.charge.paid) {
-        return {
-          ...stay({
-            ...state, phase: 'exception', charge: event.charge.id,
-            reason: `paid after it was closed (${state.reason})`, told: { outcome: 'unpaid', reason: state.reason },
-          }),
-          entries: [latePayment(state.order, event.charge)],
-        }
-      }
-      return event.charge.status === 'pending' ? orphan(state, event.charge) : stay(state)
+      return late(state, [event.charge])
+    case 'charges found':
+      return late(state, event.charges)
     case 'create refused':
     case 'create unanswered':
-    case 'charges found':
     case 'find unanswered':
     case 'code read':
     case 'code unreadable':
@@ -346,10 +344,11 @@ function exception(state: In<'exception'>, event: Event): Step {
     case 'close asked':
       return verdict(state, event.request)
     case 'charge created':
-      return orphan(state, event.charge)
+      return orphans(state, [event.charge])
+    case 'charges found':
+      return orphans(state, event.charges)
     case 'create refused':
     case 'create unanswered':
-    case 'charges found':
     case 'find unanswered':
     case 'code read':
     case 'code unreadable':
@@ -384,7 +383,7 @@ function find(state: In<'intent'>, given: Given): Step {
 /** From here on this charge is the sale's charge. Any other that carries the same sale is closed unseen. */
 function bind(state: In<'intent'>, charge: ChargeSeen, others: readonly ChargeSeen[], given: Given): Step {
   const { terminal, order, asked, closing } = state
-  const orphans: Effect[] = others.map(({ id }) => ({ do: 'expire orphan', charge: id }))
+  const unseen = expiring(others)
   // A code may be paid until its charge expires, or for our own lifetime where the API gave a longer one.
   const ours = given.now + given.terms.codeLifetimeMs
   const codeEndsAt = charge.expiresAt === undefined ? ours : Math.min(Date.parse(charge.expiresAt), ours)
@@ -394,11 +393,11 @@ function bind(state: In<'intent'>, charge: ChargeSeen, others: readonly ChargeSe
   }
   const fault = faultOf(order, charge, given.terms)
   if (fault !== undefined) {
-    return { ...except(next, fault), effects: [...orphans, { do: 'expire orphan', charge: charge.id }] }
+    return { ...except(next, fault), effects: expiring([charge, ...others]) }
   }
-  if (charge.status !== 'pending') return withEffects(conclude(next, charge, given), orphans)
-  if (closing !== undefined) return withEffects(expire(next, given), orphans)
-  return { ...stay(next), effects: [{ do: 'read code', charge: charge.id, order }, ...orphans] }
+  if (charge.status !== 'pending') return withEffects(conclude(next, charge, given), unseen)
+  if (closing !== undefined) return withEffects(expire(next, given), unseen)
+  return { ...stay(next), effects: [{ do: 'read code', charge: charge.id, order }, ...unseen] }
 }
 
 /** Looks at the charge again, a little later each time; a code that never came is asked for again. */
@@ -422,16 +421,17 @@ function expire(state: In<'bound'>, given: Given): Step {
 /** The only place where a charge's fate is decided, and only from what was read of the charge itself. */
 function conclude(state: In<'bound'>, charge: ChargeSeen, given: Given): Step {
   const fault = faultOf(state.order, charge, given.terms)
-  if (fault !== undefined) return except(state, fault)
+  if (fault !== undefined) return withEffects(except(state, fault), charge.status === 'pending' ? expiring([charge]) : [])
   const { terminal, order, asked } = state
   switch (charge.status) {
     case 'successful': {
-      if (!charge.paid) return stay(state)
+      if (!isPaid(charge)) return stay(state)
+      if (charge.refundedMinor > 0) return except(state, `paid, and ${charge.refundedMinor} of it went back before it was read`)
       const next: In<'paid'> = { phase: 'paid', terminal, order, asked: null, charge: charge.id, paidAt: charge.paidAt ?? new Date(given.now).toISOString() }
       return { ...verdict(next, asked), entries: [salePaid(order, charge)] }
     }
     case 'failed':
-      return close(state, charge.id, charge.failureCode ?? 'failed_processing')
+      return close(state, charge.id, charge.failureCode || 'failed_processing')
     case 'expired':
     case 'reversed':
       return close(state, charge.id, state.closing?.reason ?? 'expired')
@@ -483,11 +483,30 @@ function endingOf(state: In<'paid' | 'closed' | 'exception'>): Ending {
   }
 }
 
-/** The answer to a create we had given up on: another charge of this sale is bound, or none may be. Its code is never shown. */
-function orphan(state: In<'bound' | 'paid' | 'closed' | 'exception'>, charge: ChargeSeen): Step {
-  if (state.phase !== 'closed' && charge.id === state.charge) return stay(state)
-  return { ...stay(state), effects: [{ do: 'expire orphan', charge: charge.id }] }
+/** What a create or a look brought after another charge of this sale was bound. Its code is never shown. */
+function orphans(state: In<'bound' | 'paid' | 'exception'>, charges: readonly ChargeSeen[]): Step {
+  return { ...stay(state), effects: expiring(charges.filter(({ id }) => id !== state.charge)) }
 }
+
+/** What was read of the charges of a sale that had ended unpaid: what can be paid is closed, and money is not kept silently. */
+function late(state: In<'closed'>, charges: readonly ChargeSeen[]): Step {
+  const [first, ...more] = charges.filter(isPaid)
+  const effects = expiring(charges.filter(({ status }) => status === 'pending'))
+  if (first === undefined) return { ...stay(state), effects }
+  return {
+    ...stay({
+      ...state, phase: 'exception', charge: first.id,
+      reason: `paid after it was closed (${state.reason})`, told: { outcome: 'unpaid', reason: state.reason },
+    }),
+    effects,
+    entries: [first, ...more].map((charge) => latePayment(state.order, charge)),
+  }
+}
+
+const isPaid = ({ status, paid }: ChargeSeen): boolean => status === 'successful' && paid
+
+const expiring = (charges: readonly ChargeSeen[]): readonly Effect[] =>
+  charges.map(({ id }) => ({ do: 'expire orphan', charge: id }))
 
 const withEffects = (from: Step, more: readonly Effect[]): Step => ({ ...from, effects: [...from.effects, ...more] })
 

@@ -39,7 +39,10 @@ const ErrorJson = z.object({ object: z.literal('error'), code: z.string().min(1)
 const none = (because: NoAnswer, text: string) => ({ answer: 'none', because, text }) as const
 
 /** At most two more times, and never against a limit: that asks for fewer requests. */
-export async function repeat<T>(attempt: () => Promise<Answer<T>>, sleep: (ms: number) => Promise<unknown>): Promise<Answer<T>> {
+export async function repeat<T>(
+  attempt: () => Promise<Answer<T>>,
+  sleep: (ms: number) => Promise<unknown>,
+): Promise<Answer<T>> {
   for (let attempts = 1; ; attempts += 1) {
     const answer = await attempt()
     if (answer.answer !== 'none' || answer.because === 'rate limited' || attempts >= READ_ATTEMPTS_MAX) return answer
@@ -82,7 +85,9 @@ function understand<T>(status: number, text: string | undefined, reader: Reader<
   if (status >= 500) return none('server error', `status ${status}`)
   const json = text === undefined ? undefined : parseJson(text)
   const error = ErrorJson.safeParse(json)
-  if (error.success && status < 300) return none('unreadable answer', `status ${status} with the error ${word(error.data.code)}`)
+  if (error.success && status < 300) {
+    return none('unreadable answer', `status ${status} with the error ${word(error.data.code)}`)
+  }
   if (error.success && status >= 400) {
     return { answer: 'refused', status, code: word(error.data.code), message: sentence(error.data.message ?? '') }
   }
@@ -166,7 +171,9 @@ async function follow(call: DocumentCall, downloadUri: string, signal: AbortSign
   let base: URL | undefined
   for (let redirects = 0; redirects <= REDIRECTS_MAX; redirects += 1) {
     const url = documentUrl(call, address, base)
-    if (url === undefined) return { answer: 'refused', status: 0, code: 'foreign_address', message: 'a code is not stored there' }
+    if (url === undefined) {
+      return { answer: 'refused', status: 0, code: 'foreign_address', message: 'a code is not stored there' }
+    }
     const response = await fetch(url, { redirect: 'manual', signal })
     const location = response.headers.get('location')
     if (response.status >= 300 && response.status < 400 && location !== null) {

@@ -102,7 +102,7 @@ export interface Capability {
 
 export interface Page<T> {
   readonly items: readonly T[]
-  /** Items of this page that we could not read. Who searches for something must not conclude 'not there' from such a page. */
+  /** Items of this page that nobody could read. From such a page nobody may conclude 'it is not there'. */
   readonly unreadable: number
   readonly total: number
   readonly offset: number
@@ -340,7 +340,16 @@ const RefundJson = z.object({
   voided: z.boolean(),
   metadata: MetadataJson,
   created_at: Moment,
-}).transform(({ amount, created_at: createdAt, object: _, ...json }): Refund => ({ ...json, amountMinor: amount, createdAt }))
+}).transform((json): Refund => ({
+  id: json.id,
+  charge: json.charge,
+  amountMinor: json.amount,
+  currency: json.currency,
+  livemode: json.livemode,
+  voided: json.voided,
+  metadata: json.metadata,
+  createdAt: json.created_at,
+}))
 
 const EventJson = z.object({
   object: z.literal('event'),
@@ -348,7 +357,7 @@ const EventJson = z.object({
   livemode: z.boolean(),
   key: z.string().min(1).max(64),
   created_at: Moment,
-  data: z.object({ object: z.string().max(64), id: z.string().max(64), charge: z.unknown() }),
+  data: z.object({ object: z.string().max(64), id: z.string().max(64), charge: z.unknown().optional() }),
 }).transform(({ id, livemode, key, created_at: createdAt, data }): Event => ({
   id, livemode, key, createdAt, objectKind: data.object, objectId: data.id, charge: chargeOf(data),
 }))
@@ -409,14 +418,14 @@ function originOf(apiUrl: string): URL {
   const url = URL.canParse(apiUrl) ? new URL(apiUrl) : undefined
   const plain = url !== undefined && /^https?:$/.test(url.protocol) && url.username === '' && url.password === ''
   if (!plain || url.pathname !== '/' || url.search !== '') {
-    throw new OmiseSetupError('OMISE_BAD_URL', 'the address of the API is an http or https origin, such as https://api.omise.co')
+    throw new OmiseSetupError('OMISE_BAD_URL', 'the API is at an http or https origin, such as https://api.omise.co')
   }
   return url
 }
 
 function livemodeOf(key: string, kind: 'skey' | 'pkey'): boolean {
   if (!new RegExp(`^${kind}_(test_)?[0-9A-Za-z]{1,64}$`).test(key)) {
-    throw new OmiseSetupError('OMISE_BAD_KEY', `a key starts with ${kind}_ or ${kind}_test_ and goes on in letters and digits`)
+    throw new OmiseSetupError('OMISE_BAD_KEY', `a key is ${kind}_ or ${kind}_test_ and then letters and digits`)
   }
   return !key.startsWith(`${kind}_test_`)
 }

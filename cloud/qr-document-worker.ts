@@ -57,10 +57,11 @@ async function search(picture: CleanSvg, sidePxMax: number): Promise<readonly Re
   const widthPx = Math.max(1, Math.round(picture.width * scale))
   const heightPx = Math.max(1, Math.round(picture.height * scale))
   const marginPx = Math.ceil((side * scale) / MARGIN_PARTS)
-  const page = `<svg xmlns="http://www.w3.org/2000/svg" width="${widthPx + 2 * marginPx}" height="${heightPx + 2 * marginPx}">`
-  const place = `<g transform="translate(${marginPx} ${marginPx}) scale(${scale})">`
+  const page = `width="${widthPx + 2 * marginPx}" height="${heightPx + 2 * marginPx}"`
+  const place = `translate(${marginPx} ${marginPx}) scale(${scale})`
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" ${page}><g transform="${place}">${picture.body}</g></svg>`
 
-  const renderer = new Resvg(`${page}${place}${picture.body}</g></svg>`, { background: 'white', font: { fontBuffers: [] } })
+  const renderer = new Resvg(svg, { background: 'white', font: { fontBuffers: [] } })
   const drawing = renderer.render()
   const { width, height, pixels } = drawing
   drawing.free()

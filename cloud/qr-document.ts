@@ -143,7 +143,7 @@ class ThreadedReader implements CodeReader {
     worker.on('message', (news: CodeNews) => { if (isCurrent()) this.heard(thread, news) })
     worker.on('error', () => { if (isCurrent()) this.replace(BROKEN) })
     worker.on('exit', () => { if (isCurrent()) this.replace(BROKEN) })
-    this.limit(this.startTimeoutMs, { unreadable: 'timeout', text: `the decoders did not load within ${this.startTimeoutMs} ms` })
+    this.limit(this.startTimeoutMs, { unreadable: 'timeout', text: `no decoders within ${this.startTimeoutMs} ms` })
   }
 
   private heard(thread: Thread, news: CodeNews): void {

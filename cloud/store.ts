@@ -109,14 +109,23 @@ const migrations: Record<string, Migration> = {
 }
 
 export async function openStore(file: string): Promise<Store> {
-  const sqlite = new Database(file)
-  sqlite.pragma('journal_mode = WAL')
-  sqlite.pragma('synchronous = FULL')
-  sqlite.pragma('busy_timeout = 5000')
+  const sqlite = openFile(file)
   const db = new Kysely<Tables>({ dialect: new SqliteDialect({ database: sqlite }) })
   const { error } = await new Migrator({ db, provider: { getMigrations: () => Promise.resolve(migrations) } }).migrateToLatest()
   if (error !== undefined) throw new Error(`the database ${file} could not be brought up to date`, { cause: error })
   return createStore(db)
+}
+
+function openFile(file: string): Database.Database {
+  try {
+    const sqlite = new Database(file)
+    sqlite.pragma('journal_mode = WAL')
+    sqlite.pragma('synchronous = FULL')
+    sqlite.pragma('busy_timeout = 5000')
+    return sqlite
+  } catch (cause) {
+    throw new Error(`the database ${file} cannot be opened: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+  }
 }
 
 function createStore(db: Kysely<Tables>): Store {

@@ -16,6 +16,7 @@ const DEPTH_MAX = 32
 const ELEMENTS_MAX = 50_000
 /** Of a width, a height or a viewBox, in its own units (pixels for a length). */
 const SVG_SIDE_MAX = 16_384
+const SVG_SIDE_MIN = 0.001
 const STYLE_LENGTH_MAX = 4096
 const EMBEDDED_IMAGES_MAX = 16
 /** Characters of path data in a shape that is repeated by `use`: 50 000 times this is still harmless. */
@@ -126,10 +127,20 @@ class Refused extends Error {
 
 /* -- The lists -------------------------------------------------------------------------------------------------------- */
 
-const LENGTH = /^\s*([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?)(px|mm|cm|in|pt|pc|em|%)?\s*$/
-const NUMBERS = /^[eE0-9\s,.+-]*$/
-const PATH_DATA = /^[MmLlHhVvCcSsQqTtAaZzeE0-9\s,.+-]*$/
-const TRANSFORM = /^(?:\s|,|(?:matrix|translate|scale|rotate|skewX|skewY)\s*\([eE0-9\s,.+-]*\))*$/
+interface Rule {
+  test(value: string): boolean
+}
+
+/** Seven digits before the point, or thousands by an exponent: nothing in a picture of a code is that far away. */
+const HUGE = /(?<![.0-9])[0-9]{7}|[eE]\+?(?:[4-9]|[0-9]{2})/
+
+const near = (shape: RegExp): Rule => ({ test: (value) => shape.test(value) && !HUGE.test(value) })
+
+const LENGTH_SHAPE = /^\s*([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?)(px|mm|cm|in|pt|pc|em|%)?\s*$/
+const LENGTH = near(LENGTH_SHAPE)
+const NUMBERS = near(/^[eE0-9\s,.+-]*$/)
+const PATH_DATA = near(/^[MmLlHhVvCcSsQqTtAaZzeE0-9\s,.+-]*$/)
+const TRANSFORM = near(/^(?:\s|,|(?:matrix|translate|scale|rotate|skewX|skewY)\s*\([eE0-9\s,.+-]*\))*$/)
 /** A colour, by name or numbers. No url(): nothing may point anywhere. */
 const PAINT = /^\s*(?:#[0-9a-fA-F]{3,8}|[a-zA-Z]{1,24}|(?:rgb|rgba|hsl|hsla)\([0-9\s,.%/+-]*\))\s*$/
 const KEYWORD = /^\s*[a-zA-Z-]{1,24}\s*$/
@@ -139,7 +150,7 @@ const OPAQUE = /^\s*(?:1|1\.0+|100%)\s*$/
 const ASPECT = /^\s*(?:none|x(?:Min|Mid|Max)Y(?:Min|Mid|Max))(?:\s+(?:meet|slice))?\s*$/
 const ID = /^[A-Za-z_][\w.:-]{0,127}$/
 
-type Rules = Readonly<Record<string, RegExp>>
+type Rules = Readonly<Record<string, Rule>>
 
 /** What a `style` attribute or sheet may set, and, as attributes, any element. */
 const PROPERTIES: Rules = {
@@ -152,6 +163,9 @@ const PROPERTIES: Rules = {
   'enable-background': /^[a-zA-Z0-9\s.+-]*$/, 'isolation': /^\s*auto\s*$/, 'mix-blend-mode': /^\s*normal\s*$/,
   'paint-order': /^[a-z\s]*$/,
 }
+
+/** What any element may have as an attribute, but a style may not set. */
+const ANYWHERE: Rules = { transform: TRANSFORM }
 
 const place: Rules = { x: LENGTH, y: LENGTH, width: LENGTH, height: LENGTH }
 
@@ -177,16 +191,23 @@ const SHAPES: ReadonlySet<string> = new Set(['rect', 'path', 'circle', 'ellipse'
 const WORDS: ReadonlySet<string> = new Set(['title', 'desc', 'metadata', 'text'])
 
 /** Attributes that change no picture: left out. */
-const SILENT = /^(?:xmlns|xmlns:.*|xml:(?:space|lang|id)|xlink:(?:type|title|role|arcrole|show|actuate)|version|baseProfile|lang|role|tabindex|focusable|data-.*|aria-.*|contentStyleType|contentScriptType|zoomAndPan|font-.*|text-anchor|letter-spacing|word-spacing)$/
+const SILENT = new RegExp(`^(?:${[
+  'xmlns(?::.*)?', 'xml:(?:space|lang|id)', 'xlink:(?:type|title|role|arcrole|show|actuate)',
+  'data-.*', 'aria-.*', 'font-.*', 'version', 'baseProfile', 'lang', 'role', 'tabindex', 'focusable', 'zoomAndPan',
+  'content(?:Style|Script)Type', 'text-anchor', '(?:letter|word)-spacing',
+].join('|')})$`)
 
 /** A size or a page's background in a style is for browsers; ours comes from the attributes. */
 const STYLE_SILENT = /^(?:(?:max-|min-)?(?:width|height)|background|background-color|margin|padding)$/
 
 /* -- The gate --------------------------------------------------------------------------------------------------------- */
 
+/** No namespaces, no line numbers: neither is looked at. */
+const PLAIN = { xmlns: false, position: false } as const
+
 class Gate {
   private readonly out: string[] = []
-  private readonly parser = new SaxesParser<{ readonly xmlns: false; readonly position: false }>({ xmlns: false, position: false })
+  private readonly parser = new SaxesParser<typeof PLAIN>(PLAIN)
   private readonly ids = new Set<string>()
   /** Length of the data of each shape that has an id. */
   private readonly shapes = new Map<string, number>()
@@ -265,13 +286,17 @@ class Gate {
   /** The root becomes a group with its corner at 0 0: its own size in mm, % or nothing at all does not matter then. */
   private root(given: Record<string, string>, attributes: Map<string, string>): string {
     const viewBox = attributes.get('viewBox')?.trim().split(/[\s,]+/).map(Number)
-    if (viewBox !== undefined && (viewBox.length !== 4 || !viewBox.every(Number.isFinite))) throw new Refused('broken SVG', 'a viewBox without four numbers')
+    if (viewBox !== undefined && (viewBox.length !== 4 || !viewBox.every(Number.isFinite))) {
+      throw new Refused('broken SVG', 'a viewBox without four numbers')
+    }
     const [left = 0, top = 0, width = pixels(given['width']), height = pixels(given['height'])] = viewBox ?? []
     // Even beside a viewBox a size beyond all reason is a trap set for somebody's renderer.
     const sides = [width, height, pixels(given['width']), pixels(given['height'])].filter((side) => side !== undefined)
-    if (sides.some((side) => side > SVG_SIDE_MAX)) throw new Refused('too large', `SVG of more than ${SVG_SIDE_MAX} units a side`)
+    if (sides.some((side) => side > SVG_SIDE_MAX)) {
+      throw new Refused('too large', `SVG of more than ${SVG_SIDE_MAX} units a side`)
+    }
     if (width === undefined || height === undefined) throw new Refused('broken SVG', 'neither a viewBox nor a size')
-    if (!(width > 0 && height > 0)) throw new Refused('broken SVG', 'no width or no height')
+    if (!(width >= SVG_SIDE_MIN && height >= SVG_SIDE_MIN)) throw new Refused('broken SVG', 'no width or no height')
     this.size = { width, height }
     for (const name of ['x', 'y', 'width', 'height', 'viewBox', 'preserveAspectRatio', 'transform']) attributes.delete(name)
     return `<g transform="translate(${-left} ${-top})"><g${written(attributes)}>`
@@ -280,12 +305,9 @@ class Gate {
   private attributes(element: string, rules: Rules, given: Record<string, string>): Map<string, string> {
     const kept = new Map<string, string>()
     for (const [name, value] of Object.entries(given)) {
-      const rule = ruleOf(rules, name) ?? ruleOf(PROPERTIES, name)
+      const rule = ruleOf(rules, name) ?? ruleOf(PROPERTIES, name) ?? ruleOf(ANYWHERE, name)
       if (rule !== undefined) {
         if (!rule.test(value)) throw new Refused('forbidden in SVG', `attribute ${name} of ${element} with this value`)
-        kept.set(name, value)
-      } else if (name === 'transform') {
-        if (!TRANSFORM.test(value)) throw new Refused('forbidden in SVG', `attribute transform of ${element} with this value`)
         kept.set(name, value)
       } else if (name === 'style') kept.set(name, checkedDeclarations(value))
       else if (name === 'class') kept.set(name, value.replace(/[^\w\s-]/g, ''))
@@ -341,13 +363,15 @@ class Gate {
 /** An attribute in a namespace of an editor. `xlink:` and `xml:` mean something to a renderer, so they are not foreign. */
 const isForeign = (name: string): boolean => /^(?!xlink:|xml:)[A-Za-z_][\w-]*:[\w.-]+$/.test(name)
 
-const ruleOf = (rules: Rules, name: string): RegExp | undefined => (Object.hasOwn(rules, name) ? rules[name] : undefined)
+const ruleOf = (rules: Rules, name: string): Rule | undefined => (Object.hasOwn(rules, name) ? rules[name] : undefined)
 
-const PIXELS_PER_UNIT: Readonly<Record<string, number>> = { px: 1, in: 96, cm: 96 / 2.54, mm: 96 / 25.4, pt: 96 / 72, pc: 16, em: 16 }
+const PIXELS_PER_UNIT: Readonly<Record<string, number>> = {
+  px: 1, in: 96, cm: 96 / 2.54, mm: 96 / 25.4, pt: 96 / 72, pc: 16, em: 16,
+}
 
 /** CSS pixels of a length, 96 to the inch; undefined for none, and for a share of something we do not know. */
 function pixels(length: string | undefined): number | undefined {
-  const [, value, unit = 'px'] = LENGTH.exec(length ?? '') ?? []
+  const [, value, unit = 'px'] = LENGTH_SHAPE.exec(length ?? '') ?? []
   const perUnit = PIXELS_PER_UNIT[unit]
   return value === undefined || perUnit === undefined ? undefined : Number(value) * perUnit
 }
@@ -373,7 +397,8 @@ function checkedSheet(css: string): string {
   const rules = [...text.matchAll(/\s*([\w\s.,#*-]{1,256})\{([^{}]*)\}\s*/gy)]
   const read = rules.reduce((length, [whole]) => length + whole.length, 0)
   if (read !== text.length && text.trim() !== '') throw new Refused('forbidden in SVG', 'a style sheet of this form')
-  return rules.map(([, selector = '', declarations = '']) => `${selector.trim()}{${checkedDeclarations(declarations)}}`).join('')
+  return rules.map(([, selector = '', declarations = '']) => `${selector.trim()}{${checkedDeclarations(declarations)}}`)
+    .join('')
 }
 
 const written = (attributes: ReadonlyMap<string, string>): string =>

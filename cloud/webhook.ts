@@ -196,9 +196,13 @@ export function webhookRoute(app: FastifyInstance, route: WebhookRoute): void {
 const refused = (reason: WebhookRefusal): WebhookVerdict => ({ verdict: 'refused', reason })
 
 function requireSecrets(secrets: readonly Buffer[]): void {
-  if (secrets.length === 0) throw new WebhookSetupError('WEBHOOK_SECRET_MISSING', 'no webhook secret: nothing could be believed')
+  if (secrets.length === 0) {
+    throw new WebhookSetupError('WEBHOOK_SECRET_MISSING', 'no webhook secret: nothing could be believed')
+  }
   const index = secrets.findIndex((secret) => secret.byteLength === 0)
-  if (index >= 0) throw new WebhookSetupError('WEBHOOK_SECRET_MISSING', `webhook secret ${index + 1} is empty or not base64`)
+  if (index >= 0) {
+    throw new WebhookSetupError('WEBHOOK_SECRET_MISSING', `webhook secret ${index + 1} is empty or not base64`)
+  }
 }
 
 const textOf = (header: Header): string => (typeof header === 'string' ? header : (header ?? []).join(',')).trim()

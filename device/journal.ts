@@ -6,7 +6,9 @@
  * in it is closed by the gateway's lease; the damage is reported, never hidden.
  */
 import Database from 'better-sqlite3'
+import { createHash } from 'node:crypto'
 import { existsSync, renameSync } from 'node:fs'
+import { dirname } from 'node:path'
 import type { Recorded } from './sale.js'
 
 export interface Journal {
@@ -40,51 +42,82 @@ export function openJournal(file: string, wallMs: number): Journal {
 }
 
 function open(file: string, damaged: string | undefined): Journal {
+  if (!existsSync(dirname(file))) throw new JournalError('JOURNAL_NO_FOLDER', `the journal ${file} has no folder to be in`)
   const db = new Database(file)
+  try {
+    return begin(db, file, damaged)
+  } catch (error) {
+    db.close() // An open handle would later tidy up after itself by name, and take the new journal's files with it.
+    throw error
+  }
+}
+
+function begin(db: Database.Database, file: string, damaged: string | undefined): Journal {
   db.pragma('journal_mode = WAL')
   db.pragma('synchronous = FULL')
   const health: unknown = db.pragma('quick_check', { simple: true })
-  if (health !== 'ok') {
-    db.close()
-    throw new JournalDamaged(`${file}: ${String(health)}`)
-  }
+  if (health !== 'ok') throw new JournalDamaged(`${file}: ${String(health)}`)
   const format = Number(db.pragma('user_version', { simple: true }))
-  if (format > FORMAT) throw new Error(`the journal ${file} was written by a newer program (format ${format}, this one knows ${FORMAT})`)
+  if (format > FORMAT) {
+    throw new JournalError('JOURNAL_TOO_NEW', `the journal ${file} was written by a newer program (format ${format}, this one knows ${FORMAT})`)
+  }
   db.exec(`
-    CREATE TABLE IF NOT EXISTS record (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, record TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS record (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, record TEXT NOT NULL, sum TEXT NOT NULL);
     CREATE TABLE IF NOT EXISTS boot (epoch INTEGER PRIMARY KEY);
   `)
-  db.pragma(`user_version = ${FORMAT}`)
+  if (format !== FORMAT) db.pragma(`user_version = ${FORMAT}`)
+  const newest = db.prepare<[], Row>('SELECT record, sum FROM record ORDER BY seq DESC LIMIT 1')
+  readRow(newest.get(), file)
   const epoch = Number(db.prepare('INSERT INTO boot DEFAULT VALUES').run().lastInsertRowid)
   db.prepare('DELETE FROM boot WHERE epoch < ?').run(epoch)
-  db.prepare('DELETE FROM record WHERE seq <= (SELECT max(seq) FROM record) - ?').run(RECORDS_KEPT)
 
-  const insert = db.prepare('INSERT INTO record (at, record) VALUES (?, ?)')
-  const newest = db.prepare('SELECT record FROM record ORDER BY seq DESC LIMIT 1').pluck()
+  const insert = db.prepare('INSERT INTO record (at, record, sum) VALUES (?, ?, ?)')
+  const forget = db.prepare('DELETE FROM record WHERE seq <= ?')
+  const append = db.transaction((json: string, wallMs: number) => {
+    forget.run(Number(insert.run(wallMs, json, sumOf(json)).lastInsertRowid) - RECORDS_KEPT)
+  })
 
   return {
     epoch,
     damaged,
-    last() {
-      const json = newest.get()
-      return typeof json === 'string' ? readRecord(json) : { phase: 'idle' }
-    },
-    record(recorded, wallMs) {
-      insert.run(wallMs, JSON.stringify(recorded))
-    },
+    last: () => readRow(newest.get(), file),
+    record: (recorded, wallMs) => append(JSON.stringify(recorded), wallMs),
     close: () => { db.close() },
   }
 }
+
+interface Row {
+  readonly record: string
+  readonly sum: string
+}
+
+/** SQLite checks the shape of its pages, not what stands in them: a flipped bit could be an amount. */
+function readRow(row: Row | undefined, file: string): Recorded {
+  if (row === undefined) return { phase: 'idle' }
+  if (sumOf(row.record) !== row.sum) throw new JournalDamaged(`${file}: the newest record is not as it was written`)
+  // Only this file writes this column, and only from a Recorded: the cast restores what JSON forgot.
+  return JSON.parse(row.record) as Recorded
+}
+
+const sumOf = (json: string): string => createHash('sha256').update(json).digest('hex')
 
 class JournalDamaged extends Error {
   override readonly name = 'JournalDamaged'
   readonly code = 'SQLITE_CORRUPT'
 }
 
+/** Stable codes, so that a person can look them up. */
+class JournalError extends Error {
+  override readonly name = 'JournalError'
+  readonly code: 'JOURNAL_TOO_NEW' | 'JOURNAL_NO_FOLDER'
+
+  constructor(code: JournalError['code'], message: string) {
+    super(message)
+    this.code = code
+  }
+}
+
 function isDamage(error: unknown): boolean {
   if (!(error instanceof Error) || !('code' in error)) return false
   return String(error.code).startsWith('SQLITE_CORRUPT') || error.code === 'SQLITE_NOTADB'
 }
-
-/** Only this file writes this column, and only from a Recorded: the cast restores what JSON forgot. */
-const readRecord = (json: string): Recorded => JSON.parse(json) as Recorded

@@ -22,7 +22,7 @@ export type Block =
     }
   | { readonly kind: 'amount'; readonly amount: Amount; readonly em: number }
   | { readonly kind: 'bar'; readonly filled: number; readonly of: number; readonly drop?: number }
-  | { readonly kind: 'rule' }
+  | { readonly kind: 'rule'; readonly drop?: number }
   /** Takes its share of the room that is left over. */
   | { readonly kind: 'space' }
 
@@ -45,12 +45,13 @@ const SCALE_MIN = 0.3
 const GAP_EM = 0.24
 const SPACE_EM = 0.45
 
-export function drawColumn(pen: Pen, column: Column): void {
+/** Says how high the blocks stand; more than the box when even the smallest had to be cut. */
+export function drawColumn(pen: Pen, column: Column): number {
   const { context } = pen
   const { box } = column
   const placed = fit(pen, column)
   const spaces = placed.filter((block) => block.space).length
-  const left = Math.max(0, box.heightPx - heightOf(placed))
+  const left = Math.max(0, box.heightPx - 1 - heightOf(placed))
   const share = spaces === 0 ? 0 : Math.floor(left / spaces)
 
   context.save()
@@ -63,6 +64,7 @@ export function drawColumn(pen: Pen, column: Column): void {
     y += block.heightPx + block.gapPx + (block.space ? share : 0)
   }
   context.restore()
+  return heightOf(placed)
 }
 
 interface Placed {
@@ -83,7 +85,7 @@ function fit(pen: Pen, column: Column): readonly Placed[] {
     const scaleMin = next === undefined ? SCALE_MIN : SCALE_COMFORT
     for (let scale = 1; scale >= scaleMin; scale *= SCALE_STEP) {
       const placed = place(pen, { ...column, blocks }, scale)
-      if (heightOf(placed) <= column.box.heightPx) return placed
+      if (heightOf(placed) < column.box.heightPx) return placed // A row stays free: ink in it means something was cut.
     }
     if (next === undefined) return place(pen, { ...column, blocks }, SCALE_MIN)
     blocks = next
@@ -134,6 +136,7 @@ function placeText(
 }
 
 const CODE_SIZE = 0.46
+const CODE_PX_MIN = 9
 const CODE_GAP = 0.24
 
 /** The number as large as it may be, with the currency beside it, or above it where that makes the number much larger. */
@@ -144,7 +147,7 @@ function placeAmount({ typesetter }: Pen, { box, align }: Column, amount: Amount
   const emOf = (text: string) => typesetter.measure(text, 'bold', 100).widthPx / 100
   const beside = Math.floor(Math.min(pxMax, 0.98 * box.widthPx / (emOf(number) + CODE_GAP + CODE_SIZE * emOf(code))))
   const alone = Math.floor(Math.min(pxMax, 0.98 * box.widthPx / emOf(number)))
-  const stacked = beside < 0.8 * alone
+  const stacked = beside < 0.8 * alone || CODE_SIZE * beside < CODE_PX_MIN
   const px = Math.max(1, stacked ? alone : beside)
 
   const tight = (text: string, size: number) => {
@@ -152,7 +155,7 @@ function placeAmount({ typesetter }: Pen, { box, align }: Column, amount: Amount
     return { weight: 'bold' as const, px: Math.max(1, Math.round(size)), lines: [line], heightPx: line.ascentPx, widthPx: line.widthPx }
   }
   const digits = tight(number, px)
-  const currency = tight(code, CODE_SIZE * px)
+  const currency = tight(code, Math.max(CODE_PX_MIN, CODE_SIZE * px))
   const gap = Math.round((stacked ? 0.16 : CODE_GAP) * px)
   const comma = Math.round(0.14 * px)
   const draw = (text: typeof digits, x: number, y: number) => { typesetter.draw(text, x, y, text.widthPx, 'left') }

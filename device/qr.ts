@@ -77,7 +77,7 @@ export function planCode(payload: string, box: BoxPx, pitchMm: number): CodePlan
     for (const { correction, modules } of symbols) {
       const modulePx = Math.min(
         Math.floor(sidePx / (modules.length + 2 * quietModules)),
-        Math.max(dotsMin, Math.round(SYMBOL_MM / (modules.length * pitchMm))),
+        Math.max(2, Math.round(SYMBOL_MM / (modules.length * pitchMm))),
       )
       if (modulePx < dotsMin || modulePx * pitchMm < MODULE_MM_MIN) continue
       return describe(modules, correction, quietModules, modulePx, pitchMm)

@@ -47,7 +47,11 @@ export function createRenderer({ size, ...shop }: RendererOptions): Renderer {
   const context = canvas.getContext('2d', { pixelFormat: 'A8' })
   const pen: Pen = { context, typesetter: createTypesetter(context) }
   const shape = shapeOf(size)
-  const plan = (payload: string) => planOn(shape, size, payload)
+  let last: { readonly payload: string; readonly plan: CodePlan | CodeRefusal } | undefined // A countdown redraws one code many times.
+  const plan = (payload: string) => {
+    if (last?.payload !== payload) last = { payload, plan: planOn(shape, size, payload) }
+    return last.plan
+  }
 
   return {
     plan,
@@ -92,11 +96,13 @@ function shapeOf({ widthPx, heightPx }: PanelSize): Shape {
 const CODE_SHARES = [0.62, 0.75]
 
 function planOn(shape: Shape, { pitchMm }: PanelSize, payload: string): CodePlan | CodeRefusal {
-  const boxes = CODE_SHARES.map((share) => (shape.landscape
-    ? { widthPx: Math.floor(shape.widthPx * share), heightPx: shape.heightPx }
-    : { widthPx: shape.widthPx, heightPx: Math.floor(shape.heightPx * share) }))
-  const plans = boxes.map((box) => planCode(payload, box, pitchMm))
-  return plans.find((plan) => plan.fits) ?? planCode(payload, shape, pitchMm)
+  const { widthPx, heightPx, landscape } = shape
+  for (const share of CODE_SHARES) {
+    const box = landscape ? { widthPx: Math.floor(widthPx * share), heightPx } : { widthPx, heightPx: Math.floor(heightPx * share) }
+    const plan = planCode(payload, box, pitchMm)
+    if (plan.fits) return plan
+  }
+  return planCode(payload, shape, pitchMm)
 }
 
 function drawCodeScreen(pen: Pen, shape: Shape, shop: Shop, view: Extract<View, { screen: 'scan to pay' }>, plan: CodePlan): void {
@@ -144,12 +150,12 @@ function codeBlocks(view: Extract<View, { screen: 'scan to pay' }>, shop: Shop, 
     { kind: 'space' },
     { kind: 'amount', amount: view.amount, em: 3.2 },
     { kind: 'space' },
-    { kind: 'bar', filled: cells, of: BAR_CELLS, drop: 1 },
-    { kind: 'text', text: words.timeLeft(view.secondsLeft), weight: 'normal', em: 0.85, linesMax: 2, drop: 2 },
+    { kind: 'bar', filled: cells, of: BAR_CELLS, drop: 2 },
+    { kind: 'text', text: words.timeLeft(view.secondsLeft), weight: 'normal', em: 0.85, linesMax: 2, drop: 3 },
     { kind: 'space' },
-    { kind: 'text', text: method.title, weight: 'bold', em: 0.8, linesMax: 1, drop: 3 },
+    { kind: 'text', text: method.title, weight: 'bold', em: 0.8, linesMax: 1, drop: 4 },
     ...(wallets.length === 0 ? [] : [
-      { kind: 'text', text: wallets.map(unbroken).join(', '), weight: 'normal', em: 0.65, linesMax: 3, drop: 4 } as const,
+      { kind: 'text', text: wallets.map(unbroken).join(', '), weight: 'normal', em: 0.65, linesMax: 3, drop: 5 } as const,
     ]),
     { kind: 'space' },
     referenceBlock(words, view.reference),
@@ -189,7 +195,7 @@ function messageBlocks(view: View, shop: Shop, shape: Shape): readonly Block[] {
   return [
     ...headBlocks(shop, shape),
     { kind: 'space' },
-    { kind: 'text', text: message.headline, weight: 'bold', em: 1.55, linesMax: 2 },
+    { kind: 'text', text: message.headline, weight: 'bold', em: 1.55, linesMax: 3 },
     ...(message.detail === '' ? [] : [{ kind: 'text', text: message.detail, weight: 'bold', em: 1.15, linesMax: 2 } as const]),
     ...inEnglish(shop, [english.headline, english.detail].filter((part) => part !== '').join('. ')),
     { kind: 'space' },
@@ -197,10 +203,10 @@ function messageBlocks(view: View, shop: Shop, shape: Shape): readonly Block[] {
   ]
 }
 
-/** Who asks for the money. Less than 160 dots high, one line of it must do. */
-const headBlocks = (shop: Shop, { heightPx }: Shape): readonly Block[] => [
-  { kind: 'text', text: shop.shopName, weight: 'normal', em: 0.9, linesMax: heightPx < 160 ? 1 : 2 },
-  { kind: 'rule' },
+/** Who asks for the money. On a small panel one line of it must do. */
+const headBlocks = (shop: Shop, { emPx }: Shape): readonly Block[] => [
+  { kind: 'text', text: shop.shopName, weight: 'normal', em: 0.9, linesMax: emPx < 16 ? 1 : 2, drop: 1 },
+  { kind: 'rule', drop: 1 },
 ]
 
 /** English stands second, unless it already stood first. */
@@ -279,10 +285,12 @@ function pack(ink: Buffer, inkStride: number, { widthPx, heightPx }: PanelSize):
   const stride = strideBytes(widthPx)
   const bits = new Uint8Array(stride * heightPx)
   for (let y = 0; y < heightPx; y++) {
-    const from = y * inkStride
-    const to = y * stride
-    for (let x = 0; x < widthPx; x++) {
-      if ((ink[from + x] ?? 0) >= INK_MIN) bits[to + (x >> 3)] = (bits[to + (x >> 3)] ?? 0) | (0x80 >> (x & 7))
+    for (let i = 0; i < stride; i++) {
+      const from = y * inkStride + 8 * i
+      const dots = Math.min(8, widthPx - 8 * i)
+      let byte = 0
+      for (let x = 0; x < dots; x++) if ((ink[from + x] ?? 0) >= INK_MIN) byte |= 0x80 >> x
+      bits[y * stride + i] = byte
     }
   }
   return { widthPx, heightPx, bits }

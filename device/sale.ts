@@ -102,7 +102,9 @@ export type Effect =
   | { readonly do: 'discard word'; readonly sale: string; readonly because: Distrust }
 
 /** Why a properly signed word of the gateway was not believed. */
-export type Distrust = 'another sale' | 'another nonce' | 'another amount' | 'another method' | 'another charge' | 'an older word' | 'out of turn'
+export type Distrust =
+  | 'another sale' | 'another nonce' | 'another amount' | 'another method' | 'another charge' | 'no charge'
+  | 'an older word' | 'out of turn'
 
 export interface Terms {
   readonly currency: Amount['currency']
@@ -370,6 +372,7 @@ function believe(
 ): Step {
   const distrust = distrustOf(event, state.sale, offer)
   if (distrust !== undefined) return discard(state, event, distrust)
+  if (event.ending.outcome === 'paid' && event.charge === null) return discard(state, event, 'no charge') // Paid with what?
   return settle(state.sale, { ending: event.ending, charge: event.charge }, given)
 }
 

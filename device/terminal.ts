@@ -52,6 +52,7 @@ export interface Tools {
 /** Keys are dropped beyond this many waiting events; the gateway's words and deadlines never are. */
 const QUEUE_MAX = 256
 const PANEL_RETRY_MS = 2_000
+const SOURCE_RETRY_MS = 5_000
 
 export function createTerminal(tools: Tools): Terminal {
   const { hardware, journal, link, terms, clock, log } = tools
@@ -183,6 +184,17 @@ export function createTerminal(tools: Tools): Terminal {
     })
   }
 
+  /** A register that is not plugged in yet is tried again; the rest of the box goes on without it. */
+  async function startSource(from: NamedSource): Promise<void> {
+    if (stopped) return
+    try {
+      await from.source.start((input) => takeInput(from, input))
+    } catch (error) {
+      log.error({ kind: from.kind, error }, 'amount source does not open')
+      clock.alarm(clock.now() + SOURCE_RETRY_MS, () => void startSource(from))
+    }
+  }
+
   function answerAll(askedBy: AskedBy, text: Answer): void {
     for (const source of hardware.sources) if (source.kind === askedBy) answer(source, text)
   }
@@ -214,9 +226,7 @@ export function createTerminal(tools: Tools): Terminal {
       take(restore(journal.last(), given()), 'restarted')
       started = true
       refresh()
-      for (const source of hardware.sources) {
-        await source.source.start((input) => takeInput(source, input))
-      }
+      await Promise.all(hardware.sources.map(startSource))
       await link.start(takeLink)
       log.info({ epoch: journal.epoch }, 'terminal ready')
     },

@@ -52,7 +52,8 @@ const MEASURED_MAX = 4_000
 
 export function createTypesetter(context: CanvasRenderingContext2D): Typesetter {
   const measured = new Map<string, Line>()
-  const words = new Intl.Segmenter(undefined, { granularity: 'word' })
+  const segmenter = new Intl.Segmenter(undefined, { granularity: 'word' })
+  const words: Splitter = (text) => unbreakables(text, segmenter)
 
   function measure(text: string, weight: Weight, px: number): Line {
     const key = `${weight} ${px} ${text}`
@@ -71,15 +72,15 @@ export function createTypesetter(context: CanvasRenderingContext2D): Typesetter 
     return line
   }
 
-  function lay(wish: Wish, weight: Weight, px: number): readonly Line[] {
+  function lay(wish: Wish, weight: Weight, px: number, splitters: readonly Splitter[]): readonly Line[] {
     const fits = (text: string) => measure(text, weight, px).widthPx <= wish.widthPx
-    return breakLines(wish.text, words, fits).map((text) => measure(text, weight, px))
+    return breakLines(wish.text, splitters, fits).map((text) => measure(text, weight, px))
   }
 
   function largest(wish: Wish, pxMax: number, pxMin: number, linesMax: number): SetText | undefined {
     for (let px = pxMax; px >= pxMin; px--) {
       const weight = weightAt(wish, px)
-      const lines = lay(wish, weight, px)
+      const lines = lay(wish, weight, px, [words])
       if (lines.length <= linesMax && lines.every((line) => line.widthPx <= wish.widthPx)) return finish(weight, px, lines)
     }
     return undefined
@@ -87,7 +88,9 @@ export function createTypesetter(context: CanvasRenderingContext2D): Typesetter 
 
   function cutOff(wish: Wish, px: number): SetText {
     const weight = weightAt(wish, px)
-    const kept = lay(wish, weight, px).slice(0, wish.linesMax)
+    const all = lay(wish, weight, px, [words, letters])
+    if (all.length <= wish.linesMax) return finish(weight, px, all)
+    const kept = all.slice(0, wish.linesMax)
     const last = ellipsize(kept.at(-1)?.text ?? '', (shorter) => measure(shorter, weight, px).widthPx <= wish.widthPx)
     return finish(weight, px, [...kept.slice(0, -1), measure(last, weight, px)])
   }
@@ -137,37 +140,38 @@ function finish(weight: Weight, px: number, lines: readonly Line[]): SetText {
   return { weight, px, lines, heightPx: ink + Math.max(0, lines.length - 1) * leading(px) }
 }
 
+type Splitter = (text: string) => readonly string[]
+
 /**
- * Greedy. A line ends at a space if it can; where there is none (Thai, Chinese) at a word's end as Unicode sees it; inside
- * a word only when the word alone is too long. A no-break space holds what it joins together.
+ * Greedy. A line ends at a space if it can; where there is none (Thai, Chinese) as the splitters say, coarsest first. What
+ * no splitter makes short enough stays too wide. A no-break space holds what it joins together.
  */
-function breakLines(text: string, words: Intl.Segmenter, fits: (text: string) => boolean): string[] {
+function breakLines(text: string, splitters: readonly Splitter[], fits: (text: string) => boolean): string[] {
   const lines: string[] = []
   let line = ''
-  const add = (piece: string, smaller: readonly ((text: string) => readonly string[])[]): void => {
+  const add = (piece: string, [split, ...finer]: readonly Splitter[]): void => {
     const joined = line === '' ? piece.trimStart() : line + piece
     if (fits(joined.trim())) {
       line = joined
       return
     }
-    const [split, ...rest] = smaller
-    const aloneFits = fits(piece.trim())
-    if (line !== '' && (aloneFits || split === undefined)) {
+    const whole = split === undefined || fits(piece.trim())
+    if (line !== '' && (whole || finer.length === 0)) {
       lines.push(line.trim())
       line = ''
     }
-    if (aloneFits || split === undefined) line = piece.trim() === '' ? line : line + piece.trimStart()
-    else for (const part of split(piece)) add(part, rest)
+    if (whole) line += piece.trimStart()
+    else for (const part of split(piece)) add(part, finer)
   }
-  for (const chunk of text.split(/(?<=[^\S\u00a0])/)) add(chunk, [(piece) => unbreakables(piece, words), letters])
+  for (const chunk of text.split(/(?<=[^\S\u00a0])/)) add(chunk, splitters)
   if (line.trim() !== '') lines.push(line.trim())
   return lines
 }
 
 /** Words with the punctuation that clings to them: no line begins with a comma. */
-function unbreakables(text: string, words: Intl.Segmenter): string[] {
+function unbreakables(text: string, segmenter: Intl.Segmenter): string[] {
   const pieces: string[] = []
-  for (const { segment, isWordLike } of words.segment(text)) {
+  for (const { segment, isWordLike } of segmenter.segment(text)) {
     const last = pieces.at(-1)
     if (last !== undefined && (isWordLike !== true || /[-\u00a0'’+([]$/.test(last))) pieces[pieces.length - 1] = last + segment
     else pieces.push(segment)

@@ -43,20 +43,17 @@ function readText(file: string): { readonly text: string } | Misread {
   }
 }
 
+const NO_FILE: Misread = { problem: 'there is no such file' }
+const NO_RIGHT: Misread = { problem: 'may not be read by this user', hint: 'run as the user it belongs to, or correct its owner' }
+
+const MISREAD: ReadonlyMap<string | undefined, Misread> = new Map([
+  ['ENOENT', NO_FILE], ['ENOTDIR', NO_FILE], ['EACCES', NO_RIGHT], ['EPERM', NO_RIGHT],
+  ['ERR_ENCODING_INVALID_ENCODED_DATA', { problem: 'is not text in UTF-8' }],
+])
+
 export function misread(error: unknown): Misread {
   const code = codeOf(error)
-  switch (code) {
-    case 'ENOENT':
-    case 'ENOTDIR':
-      return { problem: 'there is no such file' }
-    case 'EACCES':
-    case 'EPERM':
-      return { problem: 'may not be read by this user', hint: 'run as the user it belongs to, or correct its owner' }
-    case 'ERR_ENCODING_INVALID_ENCODED_DATA':
-      return { problem: 'is not text in UTF-8' }
-    default:
-      return { problem: `cannot be read (${code ?? String(error)})` }
-  }
+  return MISREAD.get(code) ?? { problem: `cannot be read (${code ?? String(error)})` }
 }
 
 const codeOf = (error: unknown): string | undefined =>

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto'
 import { accessSync, constants, existsSync, readdirSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { z } from 'zod'
+import { z } from 'zod'
 import { type Misread, misread, type ReadJson, readJsonFile } from './json-file.js'
 import { nearestWord, type Problem, sortProblems } from './problems.js'
 import { type Config, ConfigFile, Identity, Profile, Site } from './schema.js'
@@ -17,34 +17,26 @@ export type LoadedConfig = { readonly config: Config } | { readonly problems: re
 /** `file` is what --config names. Everything in it that is a path is relative to that file. */
 export function loadConfig(file: string): LoadedConfig {
   const configPath = resolve(file)
-  const main = readLayer(configPath, '', ConfigFile)
-  if ('problems' in main) return main
-
-  const { profile, site, identity, journal, log } = main.value
   const from = (path: string): string => resolve(dirname(configPath), path)
+  const main = readLayer(configPath, '', ConfigFile)
+  // A fault in this file hides no fault in the others, as long as it still names them.
+  const named = readJsonFile(configPath, '', LayerPaths)
+  const paths = 'value' in named ? named.value : {}
 
-  const profilePath = pathOfProfile(profile, from)
-  const layers = {
-    profile: 'problem' in profilePath
-      ? { problems: [{ file: configPath, path: 'profile', ...profilePath }] }
-      : check(readLayer(profilePath.path, 'profile', Profile), (read) => problemsOfProfile(read, profilePath.path)),
-    site: readLayer(from(site), 'site', Site),
-    identity: check(readLayer(from(identity), 'identity', Identity), (read) => problemsOfIdentity(read, from(identity), from)),
-  }
-  const problems = [
-    ...Object.values(layers).flatMap((layer) => ('problems' in layer ? layer.problems : [])),
-    ...problemsOfMode(from(identity)),
-  ]
-  if ('problems' in layers.profile || 'problems' in layers.site || 'problems' in layers.identity || problems.length > 0) {
-    return { problems: sortProblems(problems) }
+  const profile = paths.profile === undefined ? unnamed : readProfile(paths.profile, configPath, from)
+  const site = paths.site === undefined ? unnamed : readLayer(from(paths.site), 'site', Site)
+  const identity = paths.identity === undefined ? unnamed : readIdentity(from(paths.identity), from)
+
+  if ('problems' in main || 'problems' in profile || 'problems' in site || 'problems' in identity) {
+    return { problems: sortProblems([main, profile, site, identity].flatMap((read) => ('problems' in read ? read.problems : []))) }
   }
   return {
     config: deepFreeze({
-      profile: placeProfile(layers.profile.value, from),
-      site: layers.site.value,
-      identity: placeIdentity(layers.identity.value, from),
-      journal: from(journal),
-      log,
+      profile: placeProfile(profile.value, from),
+      site: site.value,
+      identity: placeIdentity(identity.value, from),
+      journal: from(main.value.journal),
+      log: main.value.log,
     }),
   }
 }
@@ -69,6 +61,16 @@ export const shippedProfiles = (): readonly string[] =>
 
 /*-- One layer --*/
 
+/** As much of the main file as leads to the others. */
+const LayerPaths = z.object({
+  profile: ConfigFile.shape.profile.optional().catch(undefined),
+  site: ConfigFile.shape.site.optional().catch(undefined),
+  identity: ConfigFile.shape.identity.optional().catch(undefined),
+})
+
+/** The main file does not say where this layer is, which is its problem. */
+const unnamed = { problems: [] }
+
 /** Which layer a key belongs to, for the hint when it stands in another: a site file cannot rewire the box. */
 const PARTS = { profile: Profile.shape, site: Site.shape, identity: Identity.shape }
 
@@ -85,11 +87,21 @@ function hintOfLayer({ path, problem }: Problem, prefix: string): { readonly hin
   return owner === undefined ? {} : { hint: `${key} belongs in the ${owner[0]} file` }
 }
 
-function check<T>(read: ReadJson<T>, problemsIn: (value: T) => readonly Problem[]): ReadJson<T> {
-  if ('problems' in read) return read
-  const problems = problemsIn(read.value)
-  return problems.length === 0 ? read : { problems }
+function readProfile(name: string, configPath: string, from: (path: string) => string): ReadJson<Profile> {
+  const found = pathOfProfile(name, from)
+  if ('problem' in found) return { problems: [{ file: configPath, path: 'profile', ...found }] }
+  const read = readLayer(found.path, 'profile', Profile)
+  return 'value' in read ? withProblems(read.value, problemsOfProfile(read.value, found.path)) : read
 }
+
+function readIdentity(file: string, from: (path: string) => string): ReadJson<Identity> {
+  const read = readLayer(file, 'identity', Identity)
+  return 'value' in read
+    ? withProblems(read.value, [...problemsOfMode(file), ...problemsOfIdentity(read.value, file, from)])
+    : { problems: [...problemsOfMode(file), ...read.problems] }
+}
+
+const withProblems = <T>(value: T, problems: readonly Problem[]): ReadJson<T> => (problems.length === 0 ? { value } : { problems })
 
 /*-- What a schema cannot say --*/
 

@@ -18,7 +18,10 @@ is_fresh() {
 
 mkdir -p dist
 exec {lock}<dist
-flock --timeout 600 "$lock" || { echo 'another build has been running for ten minutes: end it, then run this again' >&2; exit 1; }
+flock --timeout 600 "$lock" || {
+  echo 'another build has been running for ten minutes: end it, then run this again' >&2
+  exit 1
+}
 if is_fresh; then exit 0; fi
 
 started=$(mktemp dist/.built.XXXXXX)

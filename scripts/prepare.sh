@@ -19,7 +19,8 @@ prepare() {
   check_system
   check_node
   check_folder
-  log=$(mktemp "${TMPDIR:-/tmp}/plinth-prepare.XXXXXX") || stop 'no temporary file can be made: make room in /tmp, or set TMPDIR.'
+  log=$(mktemp "${TMPDIR:-/tmp}/plinth-prepare.XXXXXX") ||
+    stop "no file can be made in ${TMPDIR:-/tmp}: make room there, or set TMPDIR to another folder."
   lock
   install_debian_packages "${packages[@]}"
   install_npm_packages
@@ -65,7 +66,8 @@ lock() {
   command -v flock >/dev/null || return 0
   flock --nonblock "$lock_fd" && return 0
   say 'another preparation is running in this folder, waiting for it'
-  flock --timeout 1800 "$lock_fd" || stop 'another preparation has been running here for 30 minutes: end it, then run this again.'
+  flock --timeout 1800 "$lock_fd" ||
+    stop 'another preparation has been running here for 30 minutes: end it, then run this again.'
 }
 
 unlock() { exec {lock_fd}<&-; }
@@ -103,7 +105,7 @@ install_debian_packages() {
   fi
   step "installing ${#missing[@]} Debian packages (${missing[*]})" apt_get_install "${missing[@]}" && return 0
   show_log
-  if grep -qE 'Could not (resolve|connect)|Temporary failure|Connection (failed|timed out)|Network is unreachable' "$log"; then
+  if grep -qE 'Could not (resolve|connect)|Temporary failure|Connection (failed|timed out)|unreachable' "$log"; then
     stop 'could not reach the Debian package archive: check the network or the proxy, then run this again.'
   fi
   stop "apt-get could not install ${missing[*]}: mend what it says above, then run this again."
@@ -120,7 +122,8 @@ apt_get_install() {
 # node_modules is made anew only when the lockfile or the Node it was compiled for has changed.
 install_npm_packages() {
   local stamp=node_modules/.plinth-stamp wanted
-  wanted="$(sha256sum <package-lock.json) $(node -p 'process.arch + process.versions.modules')" || stop 'package-lock.json cannot be read.'
+  wanted="$(sha256sum <package-lock.json) $(node -p 'process.arch + process.versions.modules')" ||
+    stop "no readable package-lock.json in $PWD: run this from a whole checkout."
   [[ ! -r $stamp || $(<"$stamp") != "$wanted" ]] || return 0
 
   # Node's own headers, if they came with it, save a download.
@@ -131,10 +134,11 @@ install_npm_packages() {
   local text='installing npm packages (compiles canvas and better-sqlite3, a minute or two; longer on a small board)'
   if ! step "$text" npm_ci; then
     show_log
-    if grep -qE 'npm (ERR!|error) (code|errno|network).*(ENOTFOUND|EAI_AGAIN|ECONN|ETIMEDOUT|ENETUNREACH|ERR_SOCKET)' "$log"; then
+    local unreachable='(ENOTFOUND|EAI_AGAIN|ECONN|ETIMEDOUT|ENETUNREACH|ERR_SOCKET)'
+    if grep -qE "npm (ERR!|error) (code|errno|network).*$unreachable" "$log"; then
       stop 'could not reach the package registry of npm: check the network or the proxy, then run this again.'
-    elif grep -qE '(gyp ERR!|prebuild-install).*(ENOTFOUND|EAI_AGAIN|ECONN|ETIMEDOUT|ENETUNREACH)' "$log"; then
-      stop "could not compile: there are no headers of Node in $prefix/include/node and none could be downloaded: check the network."
+    elif grep -qE "gyp ERR!.*$unreachable" "$log"; then
+      stop "Node's headers are neither in $prefix/include/node nor could be downloaded: check the network."
     fi
     stop 'npm ci failed: mend what it says above, then run this again.'
   fi
@@ -144,7 +148,7 @@ install_npm_packages() {
     import 'serialport'
     createCanvas(1, 1)
     new Database(':memory:').close()" ||
-    { show_log; stop "a compiled package does not load: is npm told to ignore install scripts ('npm config get ignore-scripts')?"; }
+    { show_log; stop "a compiled package does not load: let npm run install scripts ('npm config get ignore-scripts')."; }
   printf '%s\n' "$wanted" >"$stamp"
 }
 
@@ -156,7 +160,9 @@ npm_ci() {
 
 build() {
   scripts/build.sh --is-fresh && return 0
-  step 'building dist/' scripts/build.sh || { show_log; stop 'the build failed: mend what it says above, then run this again.'; }
+  step 'building dist/' scripts/build.sh && return 0
+  show_log
+  stop 'the build failed: mend what it says above, then run this again.'
 }
 
 # step TEXT COMMAND...: runs the command with its output in $log, shows that time passes, and passes on how it ended.

@@ -18,7 +18,7 @@ export function violations(house: House): string[] {
   const sources = [...house].filter(([path]) => /\.(ts|js)$/.test(path)).map(([path, { text }]) => readSource(path, text))
   return [
     ...sources.flatMap(forbiddenImports),
-    ...sources.flatMap((source) => impureImports(source)),
+    ...sources.flatMap(impureImports),
     ...sources.flatMap((source) => danglingImports(source, house)),
     ...sources.flatMap(consoleInProduct),
     ...sources.flatMap(skippedTests),
@@ -41,23 +41,48 @@ interface Arrow {
 }
 
 const protocol = /^device\/protocol\//
-const problems = /^firmware-config\/problems\.ts$/
+/** How any configuration file is read and its problems are told; nothing of the terminal's own configuration. */
+const problems = /^firmware-config\/(problems|json-file)\.ts$/
 const promises = /^drivers\/driver\.ts$/
 
 const arrows: readonly Arrow[] = [
   { from: protocol, to: [protocol], why: 'both ends of the wire share it, so it stands on nothing else' },
   { from: /^device\/sale\.ts$/, to: [protocol], why: 'the sale knows only the words of the wire' },
-  { from: /^device\/(view|words)\.ts$/, to: [protocol, promises, /^device\/(sale|view|words)\.ts$/], why: 'what is shown is a function of the sale' },
-  { from: /^device\/main\.ts$/, to: [/^device\//, /^drivers\/(driver|open)\.ts$/, /^firmware-config\//], why: 'the composition root opens drivers by drivers/open.ts' },
-  { from: /^device\//, to: [/^device\/(?!main\.ts$)/, promises, /^firmware-config\//], why: 'the terminal knows hardware by its promises, and no gateway' },
-  { from: /^drivers\/open\.ts$/, to: [/^drivers\//, /^firmware-config\/schema\.ts$/], why: 'choosing a driver needs the configuration and nothing else' },
+  {
+    from: /^device\/(view|words)\.ts$/, to: [protocol, promises, /^device\/(sale|view|words)\.ts$/],
+    why: 'what is shown is a function of the sale',
+  },
+  {
+    from: /^device\/main\.ts$/, to: [/^device\//, /^drivers\/(driver|open)\.ts$/, /^firmware-config\//],
+    why: 'the composition root opens drivers by drivers/open.ts',
+  },
+  {
+    from: /^device\//, to: [/^device\/(?!main\.ts$)/, promises, /^firmware-config\//],
+    why: 'the terminal knows hardware by its promises, and no gateway',
+  },
+  {
+    from: /^drivers\/open\.ts$/, to: [/^drivers\//, /^firmware-config\/schema\.ts$/],
+    why: 'choosing a driver needs the configuration and nothing else',
+  },
   { from: /^drivers\//, to: [/^drivers\/(?!open\.ts$)/], why: 'hardware knows nothing of sales, gateways or configuration' },
   { from: /^firmware-config\/schema\.ts$/, to: [], why: 'the schema is the ground floor' },
   { from: /^firmware-config\//, to: [/^firmware-config\//], why: 'configuration stands on its own' },
-  { from: /^cloud\/(charge|ledger)\.ts$/, to: [protocol, /^cloud\/(charge|ledger)\.ts$/], why: 'the core of the gateway is pure' },
-  { from: /^cloud\/sandbox\//, to: [/^cloud\/sandbox\//, protocol, problems], why: 'a stand-in that leaned on the gateway would agree with its mistakes' },
-  { from: /^cloud\//, to: [/^cloud\/(?!main\.ts$)/, protocol, problems], why: 'the gateway knows the wire, and nothing else of the terminal' },
-  { from: /^scripts\//, to: [/^(device|drivers|firmware-config|cloud|scripts)\//], why: 'scripts play with the product, not with its tests' },
+  {
+    from: /^cloud\/(charge|ledger)\.ts$/, to: [protocol, /^cloud\/(charge|ledger)\.ts$/],
+    why: 'the core of the gateway is pure',
+  },
+  {
+    from: /^cloud\/sandbox\//, to: [/^cloud\/sandbox\//, protocol, problems],
+    why: 'a stand-in that leaned on the gateway would agree with its mistakes',
+  },
+  {
+    from: /^cloud\//, to: [/^cloud\/(?!main\.ts$)/, protocol, problems],
+    why: 'the gateway knows the wire, and nothing else of the terminal',
+  },
+  {
+    from: /^scripts\//, to: [/^(device|drivers|firmware-config|cloud|scripts)\//],
+    why: 'scripts play with the product, not with its tests',
+  },
   { from: /^test\//, to: [/^/], why: 'tests see everything' },
   { from: /^[^/]+$/, to: [], why: 'the tools at the root know nothing of the product' },
 ]
@@ -69,7 +94,7 @@ function forbiddenImports({ path, ours }: Source): string[] {
     .map((imported) => `${path} may not import ${imported}: ${arrow.why}`)
 }
 
-/** Pure files and the packages they may use: no clock, no randomness, no I/O, no logger. eslint.config.js bans the globals. */
+/** Pure files and the packages they may use: no clock, no randomness, no I/O, no logger. eslint.config.js bans the rest. */
 const pure: readonly { readonly files: RegExp; readonly packages: readonly string[] }[] = [
   { files: /^device\/protocol\/seal\.ts$/, packages: ['jose', 'zod'] },
   { files: protocol, packages: ['zod', 'node:crypto'] },
@@ -78,6 +103,8 @@ const pure: readonly { readonly files: RegExp; readonly packages: readonly strin
   { files: /^cloud\/(charge|ledger)\.ts$/, packages: [] },
 ]
 
+export const isPure = (path: string): boolean => pure.some(({ files }) => files.test(path))
+
 function impureImports({ path, packages }: Source): string[] {
   const rule = pure.find(({ files }) => files.test(path))
   if (rule === undefined) return []
@@ -85,7 +112,8 @@ function impureImports({ path, packages }: Source): string[] {
 }
 
 function danglingImports({ path, ours }: Source, house: House): string[] {
-  return ours.filter((imported) => !house.has(imported)).map((imported) => `${path} imports ${imported}, which does not exist`)
+  return ours.filter((imported) => !house.has(imported))
+    .map((imported) => `${path} imports ${imported}, which does not exist`)
 }
 
 // What things are called.
@@ -108,7 +136,7 @@ function barrels({ path, tree }: Source): string[] {
 // What may not stand in the code.
 
 function consoleInProduct({ path, tree }: Source): string[] {
-  if (!/^(device|drivers|firmware-config|cloud)\//.test(path) || /(^|\/)main\.ts$/.test(path) || path.endsWith('.js')) return []
+  if (!isProduct(path) || path.startsWith('scripts/') || path.endsWith('/main.ts')) return []
   return accesses(tree).filter(({ object }) => object === 'console')
     .map(({ property }) => `${path} uses console.${property}: log with pino, as an argument`)
 }
@@ -116,7 +144,8 @@ function consoleInProduct({ path, tree }: Source): string[] {
 function skippedTests({ path, tree }: Source): string[] {
   if (!path.startsWith('test/')) return []
   return accesses(tree)
-    .filter(({ object, property }) => /^(test|it|describe|suite)$/.test(object) && /^(only|skip|skipIf|runIf|todo|fails)$/.test(property))
+    .filter(({ object }) => /^(test|it|describe|suite)$/.test(object))
+    .filter(({ property }) => /^(only|skip|skipIf|runIf|todo|fails)$/.test(property))
     .map(({ object, property }) => `${path} has ${object}.${property}: a test runs or does not exist`)
 }
 
@@ -132,7 +161,8 @@ function missingFolders(house: House): string[] {
 /** test/cloud/sandbox/x.test.ts tests something of cloud/sandbox/. */
 function strayTests(house: House): string[] {
   const folders = new Set([...house.keys()].filter((path) => !path.startsWith('test/')).map(posix.dirname))
-  return [...house.keys()].filter((path) => /^test\/(device|drivers|firmware-config|cloud|scripts)\/.*\.test\.ts$/.test(path))
+  const mirrors = /^test\/(device|drivers|firmware-config|cloud|scripts)\/.*\.test\.ts$/
+  return [...house.keys()].filter((path) => mirrors.test(path))
     .filter((path) => !folders.has(posix.dirname(path).slice('test/'.length)))
     .map((path) => `${path} mirrors no folder: there is no ${posix.dirname(path).slice('test/'.length)}/`)
 }
@@ -143,21 +173,25 @@ function dependencies(house: House, sources: readonly Source[]): string[] {
   const manifest = readRecord(house, 'package.json')
   const runtime = Object.keys(record(manifest['dependencies']))
   const tools = Object.keys(record(manifest['devDependencies']))
-  const product = sources.filter(({ path }) => /^(device|drivers|firmware-config|cloud|scripts)\//.test(path) && path.endsWith('.ts'))
-  const commands = [JSON.stringify(manifest['scripts']), ...[...house].filter(([path]) => isScript(path)).map(([, { text }]) => text)].join('\n')
+  const product = sources.filter(({ path }) => isProduct(path))
+  const shell = [...house].filter(([path]) => isScript(path)).map(([, { text }]) => text)
+  const commands = [JSON.stringify(manifest['scripts']), ...shell].join('\n')
   const explained = house.get('ARCHITECTURE.md')?.text ?? ''
 
-  const usedBy = (name: string, files: readonly Source[]): boolean => files.some(({ names }) => names.has(name))
-  const isUsed = (name: string): boolean =>
-    name === '@types/node' || (name.startsWith('@types/') ? runtime.includes(name.slice('@types/'.length)) : usedBy(name, sources)) ||
-    new RegExp(`\\b${name}\\b`).test(commands)
-
+  const isImported = (name: string, by: readonly Source[]): boolean => by.some(({ names }) => names.has(name))
+  const isUsed = (name: string): boolean => {
+    if (name === '@types/node') return true
+    if (name.startsWith('@types/')) return runtime.includes(name.slice('@types/'.length))
+    return isImported(name, sources) || new RegExp(`\\b${name}\\b`).test(commands)
+  }
   return [
-    ...runtime.filter((name) => !usedBy(name, product)).map((name) => `package.json: ${name} is used nowhere in the product`),
+    ...runtime.filter((name) => !isImported(name, product))
+      .map((name) => `package.json: ${name} is used nowhere in the product`),
     ...tools.filter((name) => !isUsed(name)).map((name) => `package.json: ${name} is used nowhere`),
     ...[...runtime, ...tools].filter((name) => !name.startsWith('@types/') && !explained.includes(`\`${name}\``))
       .map((name) => `ARCHITECTURE.md has no sentence on \`${name}\``),
-    ...product.flatMap(({ path, packages }) => packages.filter((name) => !name.startsWith('node:') && !runtime.includes(name))
+    ...product.flatMap(({ path, packages }) => packages
+      .filter((name) => !name.startsWith('node:') && !runtime.includes(name))
       .map((name) => `${path} imports ${name}, which is no dependency of package.json`)),
   ]
 }
@@ -176,6 +210,9 @@ function lockfile(house: House): string[] {
     ]
   })
 }
+
+/** TypeScript that ships; a page's own scripts run in a browser and are not meant. */
+const isProduct = (path: string): boolean => /^(device|drivers|firmware-config|cloud|scripts)\/.*\.ts$/.test(path)
 
 const isScript = (path: string): boolean => path.endsWith('.sh') || path === '.ci/run'
 
@@ -220,9 +257,12 @@ function nodes(tree: ts.Node): ts.Node[] {
 }
 
 const accesses = (tree: ts.SourceFile): readonly { readonly object: string; readonly property: string }[] =>
-  nodes(tree).filter(ts.isPropertyAccessExpression).map(({ expression, name }) => ({ object: expression.getText(tree), property: name.text }))
+  nodes(tree).filter(ts.isPropertyAccessExpression)
+    .map(({ expression, name }) => ({ object: expression.getText(tree), property: name.text }))
 
 const readRecord = (house: House, path: string): Record<string, unknown> => record(JSON.parse(house.get(path)?.text ?? '{}'))
 
-// The cast narrows unknown JSON to "some record"; its values stay unknown.
-const record = (value: unknown): Record<string, unknown> => (typeof value === 'object' && value !== null ? value as Record<string, unknown> : {})
+function record(value: unknown): Record<string, unknown> {
+  // The cast narrows unknown JSON to "some record"; its values stay unknown.
+  return typeof value === 'object' && value !== null ? value as Record<string, unknown> : {}
+}

@@ -93,7 +93,6 @@ export async function createSandbox(options: SandboxOptions = {}, world: Sandbox
   const server = createServer(shared)
   addWalletRoutes(server, shared)
 
-  operations.sweep()
   try {
     url = (await server.listen({ host, port })).replace('[::1]', 'localhost')
   } catch (cause) {
@@ -101,6 +100,7 @@ export async function createSandbox(options: SandboxOptions = {}, world: Sandbox
     state.close()
     throw cause
   }
+  operations.sweep()
   log.info({ url, country }, 'sandbox ready')
 
   return {

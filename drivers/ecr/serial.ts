@@ -135,6 +135,7 @@ async function openLine({ path, baud, limits, log, now, deliver }: LineOptions):
   const failed = (cause: unknown): DriverError => new DriverError('REGISTER_OPEN_FAILED',
     `register ${path} cannot be opened: ${cause instanceof Error ? cause.message : String(cause)}`, cause)
 
+  const device = await deviceAt(path) // Before opening: a device that changes in between is seen as another one.
   try {
     await within(limits.openMs, (done) => port.open(done))
   } catch (error) {
@@ -157,7 +158,7 @@ async function openLine({ path, baud, limits, log, now, deliver }: LineOptions):
   state = distrustLine(state)
   settled = true
   if (!port.isOpen) throw failed('it closed at once')
-  void watch(port, path, limits.watchMs, lost).then((why) => {
+  void watch({ port, path, device, everyMs: limits.watchMs, lost }).then((why) => {
     if (why === undefined) return
     log.warn({ path, why }, 'register device gone')
     return close()
@@ -186,23 +187,34 @@ async function openLine({ path, baud, limits, log, now, deliver }: LineOptions):
   }
 }
 
+interface Watched {
+  readonly port: SerialPort
+  readonly path: string
+  readonly device: string
+  readonly everyMs: number
+  readonly lost: Promise<string>
+}
+
 /**
  * Looks whether the path still names the device that was opened; tells why not, or undefined when the port closed by
  * itself. Reading is not enough: on a hung-up tty read() gives 0 bytes, and serialport asks again for ever.
  */
-async function watch(port: SerialPort, path: string, everyMs: number, lost: Promise<string>): Promise<string | undefined> {
-  const device = async (): Promise<string> => stat(path).then(({ dev, ino, rdev }) => `${dev}:${ino}:${rdev}`, () => 'nothing')
+async function watch({ port, path, device, everyMs, lost }: Watched): Promise<string | undefined> {
   const ended = new AbortController()
   void lost.then(() => ended.abort())
-
-  const opened = await device()
   while (port.isOpen) {
     await sleep(everyMs, undefined, { signal: ended.signal }).catch(() => undefined) // Woken early: the port is closed.
-    const seen = await device()
-    if (port.isOpen && seen !== opened) return seen === 'nothing' ? 'the device is gone' : 'another device has its name'
+    const seen = await deviceAt(path)
+    if (port.isOpen && seen !== device) return seen === NO_DEVICE ? 'the device is gone' : 'another device has its name'
   }
   return undefined
 }
+
+const NO_DEVICE = 'none'
+
+/** What tells one device from another under the same name. */
+const deviceAt = (path: string): Promise<string> =>
+  stat(path).then(({ dev, ino, rdev }) => `${dev}:${ino}:${rdev}`, () => NO_DEVICE)
 
 /** Waits for a callback, and no longer than that. */
 function within(limitMs: number, begin: (done: (error?: Error | null) => void) => void): Promise<void> {

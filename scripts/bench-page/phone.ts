@@ -36,15 +36,17 @@ export interface Phone {
   pay(payload: string, outcome: Outcome): Promise<PhoneAnswer<{ readonly outcome: Outcome }>>
 }
 
-const WALLET_MS = 5_000
+const SCAN_MS = 5_000
+/** The sandbox's bank may be told to think for up to a minute. */
+const PAY_MS = 65_000
 const ANSWER_BYTES_MAX = 16 * 1024
 
 export function createPhone(sandboxUrl: string): Phone {
-  const ask = async (route: 'scan' | 'pay', body: unknown): Promise<PhoneAnswer<unknown>> => {
+  const ask = async (route: 'scan' | 'pay', body: unknown, patienceMs: number, silence: string): Promise<PhoneAnswer<unknown>> => {
     try {
       const response = await fetch(new URL(`/sandbox/wallet/${route}`, sandboxUrl), {
         method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body),
-        redirect: 'error', signal: AbortSignal.timeout(WALLET_MS),
+        redirect: 'error', signal: AbortSignal.timeout(patienceMs),
       })
       const text = await response.text()
       if (text.length > ANSWER_BYTES_MAX) return { problem: 'The wallet answered too much.', status: 502 }
@@ -52,13 +54,13 @@ export function createPhone(sandboxUrl: string): Phone {
       return refusalOf(response.status)
     } catch {
       // No connection, no answer in time, or an answer that is no JSON: for the customer all the same.
-      return { problem: 'The wallet cannot be reached. Try again.', status: 502 }
+      return { problem: silence, status: 502 }
     }
   }
 
   return {
     async scan(payload) {
-      const asked = await ask('scan', { payload })
+      const asked = await ask('scan', { payload }, SCAN_MS, 'The wallet cannot be reached. Try again.')
       if ('problem' in asked) return asked
       const bill = Bill.safeParse(asked.answer)
       if (!bill.success) return { problem: 'The wallet answered something strange.', status: 502 }
@@ -66,11 +68,14 @@ export function createPhone(sandboxUrl: string): Phone {
       return { answer: { charge, amount: readable(amount, currency), status, merchant } }
     },
     async pay(payload, outcome) {
-      const asked = await ask('pay', { payload, outcome })
+      const asked = await ask('pay', { payload, outcome }, PAY_MS, NO_WORD)
       return 'problem' in asked ? asked : { answer: { outcome } }
     },
   }
 }
+
+/** The money may have moved: never "try again". */
+const NO_WORD = 'No word from the wallet. Look at the terminal before paying again.'
 
 function refusalOf(status: number): { readonly problem: string; readonly status: 404 | 409 | 502 } {
   if (status >= 500) return { problem: 'The wallet is out of order. Try again.', status: 502 }

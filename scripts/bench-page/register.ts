@@ -18,6 +18,7 @@ const LINE_CHARS_MAX = 200
 
 export function createRegister(path: string, log: Logger, said: (line: string) => void): Register {
   let port: SerialPort | undefined
+  let opening: Promise<SerialPort> | undefined
   let idleTimer: NodeJS.Timeout | undefined
   let received = ''
 
@@ -47,7 +48,7 @@ export function createRegister(path: string, log: Logger, said: (line: string) =
   return {
     async ringUp(amount) {
       try {
-        port ??= await openPort()
+        port ??= await (opening ??= openPort().finally(() => { opening = undefined }))   // Two amounts at once share one port.
         await write(port, `${amount}\r\n`)
       } catch (error) {
         log.warn({ err: error, path }, 'register of the bench cannot write')

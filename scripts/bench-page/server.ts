@@ -11,7 +11,7 @@ import { isIP } from 'node:net'
 import type { IncomingMessage } from 'node:http'
 import fastify, { type FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
-import { type RawData, WebSocket, WebSocketServer } from 'ws'
+import { type RawData, type WebSocket, WebSocketServer } from 'ws'
 import { z } from 'zod'
 import {
   BenchMessage, bytesOf, HARDWARE_BYTES_MAX, HardwareMessage, packFrame, readMessage, TAKEN_OVER, textOf, unpackFrame,
@@ -29,7 +29,7 @@ export interface BenchServerOptions {
   /** http://host:port of the sandbox whose wallet the phone uses. */
   readonly sandboxUrl: string
   readonly log: Logger
-  /** One sentence under the headline: what the visitor is looking at. */
+  /** A few words above the headline: which shop this is, and what it takes. */
   readonly story?: string
   /** The bench adds to the timeline what only it sees: keys and the phone. Default true. */
   readonly narrates?: boolean
@@ -166,7 +166,7 @@ function createBench({ log, story, registerPath, narrates = true }: BenchServerO
   const timeline = (entry: TimelineEntry): void => {
     const at = entry.at < EPOCH_MS_MIN ? startedAt + entry.at : entry.at
     const kept = { ...entry, at, text: entry.text.slice(0, TEXT_CHARS_MAX) }
-    entries.push(kept)
+    entries.push(kept)   // In the order heard; the page puts them in the order of time.
     if (entries.length > TIMELINE_MAX) entries.shift()
     tellAll({ type: 'timeline', entries: [kept], fresh: false })
   }

@@ -63,6 +63,8 @@ describe('the code in an image is read, whatever the image is made of', () => {
       `<title>Pay</title><metadata><rdf:RDF xmlns:rdf="r"><a href="x"/></rdf:RDF></metadata>` +
       `<s:namedview xmlns:s="s" id="v"><s:grid/></s:namedview><text x="1" y="3">Scan &amp; pay</text>` +
       rectsOf(modules, 's:label="m" data-n="1"'), `version="1.1" xml:space="preserve" xmlns:s="s" ${spans}`),
+    'a small code on a large page':
+      svgOf(`<g transform="translate(200 90) scale(1.5)">${rectsOf(modules)}</g>`, `viewBox="0 0 ${n * 12} ${n * 12}"`),
     'a comment before the root': `<!-- made by hand -->${svgOf(rectsOf(modules), spans)}`,
   }
   for (const [markup, svg] of Object.entries(svgs)) {
@@ -132,6 +134,9 @@ describe('an image that is not one plain code is refused, and the reader goes on
     'a missing end': ['broken SVG', svgOf(inside, viewBox).slice(0, -20)],
     'no size at all': ['broken SVG', svgOf(inside, '')],
     'an empty viewBox': ['broken SVG', svgOf(inside, `viewBox="0 0 0 0"`)],
+    'a viewBox of nearly nothing': ['broken SVG', svgOf(inside, `viewBox="0 0 1e-38 1e-38"`)],
+    'a stroke around the world': ['forbidden in SVG',
+      svgOf(`<ellipse rx="1e38" ry="5" stroke="#000" stroke-width="99999999"/>${inside}`, viewBox)],
     'a viewBox of words': ['forbidden in SVG', svgOf(inside, `viewBox="0 0 wide high"`)],
     'XML that is no SVG': ['not an image', `<?xml version="1.0"?><html/>`],
     'two codes': ['more than one code', svgOf(
@@ -141,6 +146,7 @@ describe('an image that is not one plain code is refused, and the reader goes on
     'white on black': ['no code found', svgOf(
       `<rect x="-9" y="-9" width="${n * 2}" height="${n * 2}"/>${rectsOf(modules, 'fill="#fff"')}`, viewBox)],
     'a code beyond the edge': ['no code found', svgOf(`<g transform="translate(${n - 3} 0)">${inside}</g>`, viewBox)],
+    'a code cut at the edge': ['no code found', svgOf(rectsOf(modulesOf(ORDER_CODE, 0)), `viewBox="2 0 ${n - 10} ${n - 8}"`)],
     'nothing drawn': ['no code found', svgOf('', viewBox)],
     'a text of too many characters': ['payload not allowed', (() => {
       const many = modulesOf('x'.repeat(513))

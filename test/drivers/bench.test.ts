@@ -9,6 +9,7 @@ import {
 import { DriverError, type Frame, type Input, type PanelSize, strideBytes } from '../../drivers/driver.js'
 import { amountSourceConformance } from '../conformance/amount-source.js'
 import { lampsConformance } from '../conformance/lamps.js'
+import { panelConformance } from '../conformance/panel.js'
 import { type BenchServer, createBenchServer } from '../../scripts/bench-page/server.js'
 
 const size: PanelSize = { widthPx: 122, heightPx: 64, pitchMm: 0.19 }
@@ -98,6 +99,20 @@ describe('a terminal at the bench', () => {
     expect(server.latestFrame()).toEqual(pattern(3))
     expect(server.press({ type: 'enter pressed' })).toBe(false)
   })
+})
+
+panelConformance('the panel of the bench', async (panelSize) => {
+  const server = await openServer()
+  const bench = await openBench({ url: server.hardwareUrl, size: panelSize, log })
+  return {
+    panel: bench.panel,
+    visible: async () => {
+      const frame = server.latestFrame()
+      if (frame === undefined) throw new Error('the bench shows nothing')
+      return frame
+    },
+    dispose: () => bench.close(),
+  }
 })
 
 describe('the keypad of the bench', () => {
@@ -239,6 +254,18 @@ describe('the bench', () => {
     expect(server.latestFrame()).toEqual(pattern(2))
   })
 
+  it('is not dialled again by a terminal that was taken over', async () => {
+    let connections = 0
+    const taking = await openDeafBench(() => {}, (socket) => {
+      connections += 1
+      socket.close(TAKEN_OVER)
+    })
+    const bench = await openTerminal(taking.url)
+    await until(async () => await codeOf(bench.panel.draw(pattern(1))) === 'BENCH_UNREACHABLE')
+    await new Promise((resolve) => setTimeout(resolve, 800))   // Three pauses of a terminal that would dial again.
+    expect(connections).toBe(1)
+  })
+
   it('tells the older terminal why it was hung up on', async () => {
     const server = await openServer()
     const older = new WebSocket(`${server.hardwareUrl}/hardware`)
@@ -313,7 +340,8 @@ async function openTerminal(url: string): Promise<Bench> {
 async function atTheBench(): Promise<{ readonly server: BenchServer; readonly bench: Bench }> {
   const server = await openServer()
   const bench = await openTerminal(server.hardwareUrl)
-  await until(() => server.press({ type: 'clear pressed' }))   // The bench has read the hello.
+  bench.lamps.show('ready')
+  await until(() => server.latestLamps() === 'ready')   // The bench has read the hello before it.
   return { server, bench }
 }
 
@@ -325,11 +353,11 @@ async function listen(bench: Bench): Promise<Input[]> {
 
 /** Takes connections and pictures and acknowledges nothing; `onPicture` may say whatever it likes. */
 async function openDeafBench(
-  onPicture: (send: (message: string | Uint8Array) => void) => void = () => {}, onConnection = (): void => {},
+  onPicture: (send: (message: string | Uint8Array) => void) => void = () => {}, onConnection: (socket: WebSocket) => void = () => {},
 ): Promise<{ readonly url: string; close(): Promise<void> }> {
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1', path: '/hardware' })
   server.on('connection', (socket) => {
-    onConnection()
+    onConnection(socket)
     socket.on('error', () => {})
     socket.on('message', (data, isBinary) => {
       if (isBinary && unpackFrame(bytesOf(data)) !== undefined) onPicture((message) => socket.send(message))

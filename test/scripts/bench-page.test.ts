@@ -222,7 +222,15 @@ describe('the phone', () => {
     await page.waitForSelector('#done', { state: 'visible' })
     expect(await page.textContent('#result-say')).toBe('This code can no longer be paid.')
     await page.click('#done')
+    wallet.status = 200
+    await page.click('#scan')
+    await page.waitForSelector('[data-for="bill"]', { state: 'visible' })
     await wallet.close()
+    await page.click('[data-outcome="paid"]')
+    await page.waitForSelector('#done', { state: 'visible' })
+    expect(await page.textContent('#result-title')).toBe('Not confirmed')
+    expect(await page.textContent('#result-say')).toBe('No word from the wallet. Look at the terminal before paying again.')
+    await page.click('#done')
     expect(await said()).toBe('The wallet cannot be reached. Try again.')
     pageProblems.length = 0   // The browser also notes every refusal on its console.
   })
@@ -235,7 +243,8 @@ describe('the cash register on the page', () => {
 
   it('sends the amount down the cable and shows what the terminal answers', async () => {
     const cable = await layCable()
-    await restart({ registerPath: cable.registerEnd })
+    await restart({ registerPath: cable.registerEnd, story: 'Baan Suan Coffee · Alipay+ · THB' })
+    expect(await page.textContent('#story')).toBe('Baan Suan Coffee · Alipay+ · THB')
     expect(await page.textContent('#register-path')).toBe(cable.registerEnd)
     await page.fill('#ring-amount', '150.00')
     await page.click('#ring-up')
@@ -270,6 +279,17 @@ describe('the timeline', () => {
     expect(await page.locator('#lane-names span').allTextContents()).toEqual(['Terminal', 'Gateway'])
     await pageSays(`document.querySelector('.entry:last-child').getBoundingClientRect().bottom
       <= document.getElementById('entries').getBoundingClientRect().bottom + 1`)
+  })
+
+  it('puts what is heard late where it belongs', async () => {
+    for (const at of [10, 30, 20]) server.timeline({ at, from: 'terminal', to: 'gateway', text: `at ${at}` })
+    server.timeline({ at: 25, from: 'ledger', to: 'gateway', text: 'at 25' })
+    const texts = page.locator('.entry .text')
+    await until(async () => await texts.count() === 4)
+    expect(await texts.allTextContents()).toEqual(['at 10', 'at 20', 'at 25', 'at 30'])
+    await page.reload()
+    await until(async () => await texts.count() === 4)
+    expect(await texts.allTextContents()).toEqual(['at 10', 'at 20', 'at 25', 'at 30'])
   })
 
   it('keeps the last five hundred', async () => {
@@ -387,8 +407,6 @@ async function portrait(name: string, view: View): Promise<void> {
 /** Draws and lights, and waits until the page shows both. */
 async function draw(view: View): Promise<void> {
   const before = await page.getAttribute('#panel', 'data-number')
-  await until(() => server.press({ type: 'clear pressed' }))
-  keys.length = 0
   await terminal.panel.draw(render(view))
   terminal.lamps.show(view.lamps)
   await pageSays(`(document.getElementById('panel').dataset.number ?? null) !== ${JSON.stringify(before)}`)

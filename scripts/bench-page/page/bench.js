@@ -9,7 +9,8 @@ const RECONNECT_MS = 400
 const RECONNECT_MS_MAX = 4000
 const TIMELINE_MAX = 500
 const DECODE_MS = 600
-const REQUEST_MS = 8000
+/** Longer than the bench itself waits for the wallet. */
+const REQUEST_MS = 70_000
 const INK = [0x17, 0x19, 0x1b]
 const PAPER = [0xe9, 0xe8, 0xe3]
 
@@ -44,7 +45,8 @@ function connect() {
 function hear(message) {
   switch (message.type) {
     case 'bench':
-      if (message.story !== null) byId('story').textContent = message.story
+      byId('story').hidden = message.story === null
+      byId('story').textContent = message.story ?? ''
       byId('register').hidden = message.registerPath === null
       byId('register-path').textContent = message.registerPath ?? ''
       return
@@ -269,7 +271,7 @@ async function decide(outcome) {
   byId('bill-say').textContent = 'One moment…'
   for (const button of document.querySelectorAll('[data-outcome]')) button.disabled = true
   const answer = await post('/phone/pay', { payload: bill.payload, outcome })
-  const ending = answer.problem === undefined ? ENDINGS[outcome] : { title: 'Not paid', say: answer.problem, good: false }
+  const ending = answer.problem === undefined ? ENDINGS[outcome] : { title: 'Not confirmed', say: answer.problem, good: false }
   phone.dataset.ending = ending.good ? 'good' : 'bad'
   byId('result-title').textContent = ending.title
   byId('result-sum').textContent = `${bill.amount}`
@@ -322,26 +324,24 @@ function laneRank(name) {
   return last >= 0 ? 1000 + last : 100
 }
 
+/** Entries come from several programs, so one may arrive a little after a later one; its place is by its time. */
 function showEntries(more, fresh) {
   const list = byId('entries')
-  if (fresh) entries = []
-  entries.push(...more)
-  entries = entries.slice(-TIMELINE_MAX)
-  const known = lanes.length
+  const newest = entries.at(-1)?.at ?? 0
+  entries = [...(fresh ? [] : entries), ...more].sort((a, b) => a.at - b.at).slice(-TIMELINE_MAX)
+  const inTurn = more.length === 1 && more[0].at >= newest
+  const lanesBefore = lanes.length
   for (const { from, to } of more) {
     for (const name of [laneKey(from), laneKey(to)]) if (!lanes.includes(name)) lanes.push(name)
   }
-  if (fresh || lanes.length !== known) {
-    lanes = lanes.map((name, index) => ({ name, index })).sort((a, b) => laneRank(a.name) - laneRank(b.name) || a.index - b.index)
-      .map(({ name }) => name)
-    nameLanes()
-    list.replaceChildren(...entries.map((entry, index) => row(entry, entries[index - 1])))
+  if (lanes.length !== lanesBefore) arrangeLanes()
+  if (!fresh && inTurn && lanes.length === lanesBefore) {
+    list.append(row(entries.at(-1), entries.at(-2)))
+    if (list.childElementCount > TIMELINE_MAX) list.firstElementChild.remove()
   } else {
-    const before = entries.length - more.length
-    list.append(...more.map((entry, index) => row(entry, entries[before + index - 1])))
-    while (list.childElementCount > TIMELINE_MAX) list.firstElementChild.remove()
+    list.replaceChildren(...entries.map((entry, index) => row(entry, entries[index - 1])))
   }
-  if (!fresh) for (const item of [...list.children].slice(-more.length)) item.classList.add('fresh')
+  if (!fresh) for (const entry of more) list.children[entries.indexOf(entry)]?.classList.add('fresh')
   byId('empty').hidden = entries.length > 0
   byId('timeline-count').textContent = entries.length === 0 ? '' : `${entries.length} ${entries.length === 1 ? 'message' : 'messages'}`
   if (fresh) following = true
@@ -357,7 +357,10 @@ function noteReading() {
   following = scrollHeight - scrollTop - clientHeight < 60
 }
 
-function nameLanes() {
+function arrangeLanes() {
+  lanes = lanes.map((name, index) => ({ name, index }))
+    .sort((a, b) => laneRank(a.name) - laneRank(b.name) || a.index - b.index)
+    .map(({ name }) => name)
   const shown = lanes.slice(0, LANES_MAX)
   const count = Math.max(shown.length, 1)
   const style = document.querySelector('.log').style
@@ -425,6 +428,11 @@ async function ringUp() {
 
 /* ---- begin ---- */
 
+function tick() {
+  const now = new Date()
+  byId('phone-clock').textContent = `${now.getHours()}:${two(now.getMinutes())}`
+}
+
 byId('scan').addEventListener('click', scan)
 byId('done').addEventListener('click', putAway)
 byId('back').addEventListener('click', putAway)
@@ -436,7 +444,8 @@ window.addEventListener('resize', () => {
   follow()
 })
 byId('entries').addEventListener('scroll', noteReading, { passive: true })
-setInterval(() => { const now = new Date(); byId('phone-clock').textContent = `${now.getHours()}:${two(now.getMinutes())}` }, 1000)
+tick()
+setInterval(tick, 1000)
 listenToKeys()
 showLamps('off')
 fitPanel()

@@ -91,6 +91,12 @@ describe('amounts and methods', () => {
     expect(await newCharge(form)).toMatchObject({ fee: 451, net: 11_894, transaction_fees: { fee_rate: '3.65' } })
   })
 
+  it('rounds half a subunit of fee and VAT up', async () => {
+    const { newCharge } = await openShop()
+    // 1.65 % of 3000 is 49.5, and 7 % of 50 is 3.5.
+    expect(await newCharge(`amount=3000&currency=THB&${NESTED}`)).toMatchObject({ fee: 50, fee_vat: 4, net: 2_946 })
+  })
+
   it('tells what the account can do', async () => {
     const { ask } = await openShop({ country: 'MY' })
     const { json } = await ask('GET', '/capability')

@@ -1,16 +1,19 @@
-import { statSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { compileSandbox, type Program } from './program.js'
+import { afterAll, describe, expect, it, vi } from 'vitest'
+import { startSandbox } from './program.js'
 import { askAt, later, openEar, openShop } from './shop.js'
 
-let program: Program
-beforeAll(() => { program = compileSandbox() })
-afterAll(() => program.remove())
+// Each test starts programs, on a machine that may be busy.
+vi.setConfig({ testTimeout: 60_000 })
+
+const folder = mkdtempSync(join(tmpdir(), 'plinth-sandbox-'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const FORM = 'amount=2500&currency=THB&source[type]=alipayplus_mpm'
 const start = (...words: readonly string[]) => {
-  const started = program.start('--port', '0', ...words)
+  const started = startSandbox('--port', '0', ...words)
   later(async () => { started.child.kill('SIGKILL'); await started.ended })
   return started
 }
@@ -78,9 +81,8 @@ describe('plinth-sandbox', () => {
 
 describe('killed at any moment', () => {
   it('loses nothing that was answered, and goes on where it was', async () => {
-    const file = join(program.folder, 'killed.db')
+    const file = join(folder, 'killed.db')
     const answered: { id: string }[] = []
-    let refunded: unknown
     for (let life = 0; life < 3; life++) {
       const { child, ready, ended } = start('--state', file, '--switch', 'rawData=true')
       const ask = askAt(await ready)
@@ -108,13 +110,12 @@ describe('killed at any moment', () => {
     const first = (await ask('GET', `/charges/${answered[0]?.id}`)).json
     expect(first.source.scannable_code.image.download_uri.startsWith(url)).toBe(true)
     const { status } = await ask('POST', '/sandbox/wallet/pay', { key: null, json: { payload: first.source.scannable_code.raw_data } })
-    refunded = (await ask('POST', `/charges/${first.id}/refunds`, { form: 'amount=2500' })).json
+    const refunded = (await ask('POST', `/charges/${first.id}/refunds`, { form: 'amount=2500' })).json
     expect([status, refunded]).toEqual([200, expect.objectContaining({ amount: 2_500 })])
-    expect(statSync(file).size).toBeGreaterThan(0)
   })
 
   it('ends at its next start what expired while it was dead', async () => {
-    const stateFile = join(program.folder, 'expired.db')
+    const stateFile = join(folder, 'expired.db')
     const ear = await openEar()
     const before = await openShop({ stateFile })
     const charge = await before.newCharge()

@@ -31,12 +31,12 @@ describe('money going back', () => {
 
   // 16:15 UTC is a quarter past midnight in Beijing, where the day of a transaction is counted.
   it.each([
-    ['paid 10:00 UTC, 16:14:59 the same day', '2026-03-02T10:00:00Z', '2026-03-02T16:14:59Z', true],
-    ['paid 10:00 UTC, 16:15 the same day', '2026-03-02T10:00:00Z', '2026-03-02T16:15:00Z', false],
-    ['paid 15:59:59 UTC, 16:14 the same day', '2026-03-02T15:59:59Z', '2026-03-02T16:14:00Z', true],
-    ['paid 16:00 UTC, 16:14:59 the next day', '2026-03-02T16:00:00Z', '2026-03-03T16:14:59Z', true],
-    ['paid 16:00 UTC, 16:15 the next day', '2026-03-02T16:00:00Z', '2026-03-03T16:15:00Z', false],
-  ])('%s: a void is %s', async (_name, paidAt, refundedAt, voided) => {
+    ['paid 10:00 UTC, 16:14:59 the same day', true, '2026-03-02T10:00:00Z', '2026-03-02T16:14:59Z'],
+    ['paid 10:00 UTC, 16:15 the same day', false, '2026-03-02T10:00:00Z', '2026-03-02T16:15:00Z'],
+    ['paid 15:59:59 UTC, 16:14 the same day', true, '2026-03-02T15:59:59Z', '2026-03-02T16:14:00Z'],
+    ['paid 16:00 UTC, 16:14:59 the next day', true, '2026-03-02T16:00:00Z', '2026-03-03T16:14:59Z'],
+    ['paid 16:00 UTC, 16:15 the next day', false, '2026-03-02T16:00:00Z', '2026-03-03T16:15:00Z'],
+  ])('%s: a void is %s', async (_name, voided, paidAt, refundedAt) => {
     const shop = await openShop({}, Date.parse(paidAt))
     const charge = await paidCharge(shop)
     shop.pass(Date.parse(refundedAt) - Date.parse(paidAt))

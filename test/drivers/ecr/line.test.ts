@@ -97,6 +97,7 @@ describe('what a register is told', () => {
   test('not paid, and why', () => {
     expect(answerLine({ answer: 'no', reason: 'payment expired' })).toBe('NO payment expired\r\n')
     expect(answerLine({ answer: 'no', reason: '' })).toBe('NO no reason given\r\n')
+    expect(answerLine({ answer: 'no', reason: `${'x'.repeat(REASON_CHARS_MAX - 1)} more` })).toBe(`NO ${'x'.repeat(REASON_CHARS_MAX - 1)}\r\n`)
   })
 
   test('an answer is one line of printable ASCII with its words in their places, whatever it is made of', () => {

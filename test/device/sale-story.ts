@@ -1,0 +1,153 @@
+/**
+ * Plays a story of one shop through device/sale.ts and prints what came of it. A story is a text: lines that begin with
+ * '>' are what happens, at a time in milliseconds; lines that begin with '#' are for the reader; the rest is the answer.
+ *
+ *   > 0 keys 2500 ok            > 0 register 150.00        > 900 offer [lifetime=..] [word]
+ *   > 5000 verdict paid [word]  > 5000 verdict rejected    > 5000 cancel / clear
+ *   > 5000 told / not shown     > 5000 power cut           > 5000 now link down / now ready      > 90000 nothing
+ *
+ * [word] bends what the gateway says: sale=other nonce=other amount=1 currency=SGD method=promptpay charge=X counter=1
+ */
+import { parseAmount } from '../../device/protocol/money.js'
+import type { Ending, Order } from '../../device/protocol/wire.js'
+import {
+  deadline, type Effect, type Event, type Given, initial, type NotReady, record, type Recorded, restore, type State, step, type Step,
+} from '../../device/sale.js'
+
+export const OTHER_SALE = '01931e7c-0000-7000-8000-00000000ffff'
+const TERMS = { currency: 'THB', method: 'alipayplus_mpm' } as const
+
+export const saleId = (count: number): string => `01931e7c-0000-7000-8000-${String(count).padStart(12, '0')}`
+export const nonceOf = (count: number): string => count.toString(16).padStart(32, '0')
+
+/** The story again, with the answers it has now. */
+export function playStory(story: string): string {
+  const shop = createShop()
+  const lines: string[] = []
+  for (const line of story.split('\n')) {
+    if (line.startsWith('#')) lines.push(line)
+    if (!line.startsWith('>')) continue
+    lines.push('', line)
+    const [, at = '', what = ''] = /^> ([0-9]+) (.+)$/.exec(line) ?? []
+    if (what === '') throw new Error(`not a line of a story: ${line}`)
+    lines.push(...shop.until(Number(at)), ...shop.happens(what))
+  }
+  return `${lines.join('\n')}\n`
+}
+
+function createShop() {
+  let state: State = initial
+  let journal: Recorded = record(initial)
+  let now = 0
+  let counter = 100
+  let minted = 0
+  let notReady: NotReady | undefined
+
+  const given = (): Given => ({ now, freshId: saleId(minted + 1), freshNonce: nonceOf(minted + 1), terms: TERMS, notReady })
+
+  function take(next: Step, event: string): readonly string[] {
+    const before = state
+    state = next.state
+    if ('sale' in state && state.sale.id === saleId(minted + 1)) minted++
+    const kept = record(state)
+    const recorded = JSON.stringify(kept) === JSON.stringify(journal) ? '' : '  (recorded)'
+    journal = kept
+    const due = deadline(state)
+    return [
+      `${String(now).padStart(7)}  ${event.padEnd(18)} ${before.phase} -> ${stateText(state)}${due === undefined ? '' : `, next at ${due}`}${recorded}`,
+      ...next.effects.map((effect) => `           ! ${effectText(effect)}`),
+    ]
+  }
+
+  const does = (event: Event): readonly string[] => take(step(state, event, given()), event.type)
+
+  function word(bends: Readonly<Record<string, string>>): { readonly order: Order; readonly counter: number } {
+    const known = minted === 0 ? 1 : minted
+    const sale = 'sale' in state ? state.sale : undefined
+    return {
+      counter: bends['counter'] === undefined ? ++counter : Number(bends['counter']),
+      order: {
+        sale: bends['sale'] === 'other' ? OTHER_SALE : saleId(known),
+        nonce: bends['nonce'] === 'other' ? nonceOf(9) : nonceOf(known),
+        amountMinor: Number(bends['amount'] ?? sale?.amount.minor ?? 2_500),
+        currency: bends['currency'] === 'SGD' ? 'SGD' : 'THB',
+        method: bends['method'] === 'promptpay' ? 'promptpay' : 'alipayplus_mpm',
+      },
+    }
+  }
+
+  return {
+    /** Lets time pass; every deadline on the way is reached. */
+    until(at: number): readonly string[] {
+      const lines: string[] = []
+      for (let due = deadline(state); due !== undefined && due <= at; due = deadline(state)) {
+        now = due
+        lines.push(...does({ type: 'deadline reached' }))
+        if (lines.length > 1_000) throw new Error(`deadlines without end at ${now}`)
+      }
+      now = at
+      return lines
+    },
+
+    happens(what: string): readonly string[] {
+      const [command = '', ...words] = what.split(' ')
+      const bends = Object.fromEntries(words.filter((text) => text.includes('=')).map((text) => text.split('=') as [string, string]))
+      switch (command) {
+        case 'keys':
+          return words.flatMap((key) => key === 'ok' ? does({ type: 'enter pressed' })
+            : Array.from(key, (digit) => does({ type: 'digit pressed', digit })).slice(-1).flat())
+        case 'cancel': return does({ type: 'cancel pressed' })
+        case 'clear':  return does({ type: 'clear pressed' })
+        case 'told':   return does({ type: 'outcome told', sale: saleId(minted) })
+        case 'not':    return does({ type: 'code not shown', sale: bends['sale'] === 'other' ? OTHER_SALE : saleId(minted) })
+        case 'nothing': return [`${String(now).padStart(7)}  (still ${state.phase})`]
+        case 'register': {
+          const amount = parseAmount(words[0] ?? '', TERMS.currency)
+          if (amount === undefined) throw new Error(`no amount: ${what}`)
+          return does({ type: 'amount asked', amount })
+        }
+        case 'offer':
+          return does({
+            type: 'offer received', ...word(bends), charge: bends['charge'] ?? 'chrg_1', payload: 'https://order.example/1',
+            lifetimeMs: Number(bends['lifetime'] ?? 120_000),
+          })
+        case 'verdict':
+          return does({
+            type: 'verdict received', ...word(bends), charge: bends['charge'] === 'none' ? null : bends['charge'] ?? 'chrg_1',
+            ending: endingOf(words[0] ?? ''),
+          })
+        case 'power':
+          return take(restore(JSON.parse(JSON.stringify(journal)) as Recorded, given()), 'power back')
+        case 'now':
+          notReady = words.join(' ') === 'ready' ? undefined : words.join(' ') as NotReady
+          return []
+      }
+      throw new Error(`nobody does this: ${what}`)
+    },
+  }
+}
+
+const endingOf = (word: string): Ending =>
+  word === 'paid' ? { outcome: 'paid', paidAt: '2026-01-01T00:00:00Z' } : { outcome: 'unpaid', reason: word }
+
+function stateText(state: State): string {
+  switch (state.phase) {
+    case 'idle':
+      return `idle${state.digits === '' ? '' : ` '${state.digits}'`}${state.notice === undefined ? '' : ` (${state.notice.refusal.text})`}`
+    case 'opening':    return 'opening'
+    case 'presenting': return `presenting ${state.offer.charge} until ${state.endsAt}`
+    case 'resolving':  return `resolving (${state.doubt})`
+    case 'settled':    return `settled ${state.verdict.ending.outcome === 'paid' ? 'PAID' : `unpaid: ${state.verdict.ending.reason}`}${state.told ? ', told' : ''}`
+  }
+}
+
+function effectText(effect: Effect): string {
+  switch (effect.do) {
+    case 'open sale':      return `open sale ${effect.sale.id.slice(-2)}: ${effect.sale.amount.minor} ${effect.sale.amount.currency} for the ${effect.sale.askedBy}`
+    case 'ask after sale': return `ask after sale ${effect.sale.id.slice(-2)}, ${effect.asks}`
+    case 'close sale':     return `close sale ${effect.sale.id.slice(-2)}: ${effect.doubt}`
+    case 'tell outcome':   return `tell the ${effect.sale.askedBy}: ${effect.verdict.ending.outcome} ${effect.verdict.charge ?? '(no charge)'}`
+    case 'refuse':         return `refuse the ${effect.askedBy}: ${effect.refusal.text}`
+    case 'discard word':   return `discard word about ${effect.sale.slice(-2)}: ${effect.because}`
+  }
+}

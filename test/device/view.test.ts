@@ -1,0 +1,134 @@
+import { describe, expect, test } from 'vitest'
+import type { Sale, SaleVerdict, State } from '../../device/sale.js'
+import { COUNTDOWN_MS, type Health, view, viewDeadline } from '../../device/view.js'
+import { referenceOf } from '../../device/protocol/wire.js'
+
+const sale: Sale = {
+  id: '0193b3c4-5d6e-7f80-9a1b-2c3d4e5f6071', nonce: 'a'.repeat(32), amount: { minor: 2_500, currency: 'THB' },
+  method: 'alipayplus_mpm', askedBy: 'keypad',
+}
+const offer = { charge: 'chrg_1', payload: 'https://qr.alipayplus.com/SECRET', counter: 1 }
+const well: Health = { notReady: undefined, codeFault: false }
+
+const idle = { phase: 'idle', digits: '' } as const
+const opening: State = { phase: 'opening', sale, retryAt: 0, giveUpAt: 0 }
+const presenting: State = { phase: 'presenting', sale, offer, endsAt: 120_000, asks: 0, askAt: 0 }
+const resolving = (doubt: Extract<State, { phase: 'resolving' }>['doubt']): State =>
+  ({ phase: 'resolving', sale, doubt, offer, tries: 1, retryAt: 0 })
+const settled = (ending: SaleVerdict['ending']): State =>
+  ({ phase: 'settled', sale, verdict: { ending, charge: 'chrg_1' }, told: true, clearAt: 0 })
+const paid = settled({ outcome: 'paid', paidAt: '2026-11-23T06:00:00Z' })
+const unpaid = (reason: string): State => settled({ outcome: 'unpaid', reason })
+const DOUBTS = ['cancelled', 'expired', 'no answer', 'code not shown', 'restarted'] as const
+
+describe('the code', () => {
+  test('is in the picture while the sale is presented, with all a customer must compare', () => {
+    expect(view(presenting, well, 0)).toEqual({
+      screen: 'scan to pay', payload: offer.payload, method: 'alipayplus_mpm', secondsLeft: 120,
+      amount: sale.amount, reference: referenceOf(sale.id), lamps: 'waiting',
+    })
+  })
+
+  test('is in no other picture', () => {
+    for (const state of [idle, opening, ...DOUBTS.map(resolving), paid, unpaid('expired')]) {
+      expect(JSON.stringify(view(state, well, 0))).not.toContain('SECRET')
+    }
+  })
+
+  test('is not shown again once a code did not read back', () => {
+    const shown = view(presenting, { ...well, codeFault: true }, 0)
+    expect(shown.screen).toBe('checking')
+    expect(JSON.stringify(shown)).not.toContain('SECRET')
+  })
+})
+
+describe('in doubt', () => {
+  test.each(DOUBTS)('%s: the customer reads that we are checking, and nothing about how it ended', (doubt) => {
+    expect(view(resolving(doubt), well, 0)).toEqual({
+      screen: 'checking', amount: sale.amount, reference: referenceOf(sale.id), lamps: 'checking',
+    })
+  })
+})
+
+describe('an ending', () => {
+  test('that is paid shows the amount and the reference', () => {
+    expect(view(paid, well, 0)).toEqual({ screen: 'paid', amount: sale.amount, reference: referenceOf(sale.id), lamps: 'paid' })
+  })
+
+  test('that is unpaid also shows why', () => {
+    expect(view(unpaid('insufficient_fund'), well, 0)).toEqual({
+      screen: 'not paid', reason: 'insufficient_fund', amount: sale.amount, reference: referenceOf(sale.id), lamps: 'not paid',
+    })
+  })
+})
+
+describe('when no sale could be started', () => {
+  const notReady = (because: Health['notReady']): Health => ({ ...well, notReady: because })
+
+  test.each([
+    ['link down', 'offline', 'offline'],
+    ['starting', 'starting', 'working'],
+    ['panel fault', 'out of service', 'out of service'],
+    ['journal fault', 'out of service', 'out of service'],
+  ] as const)('%s is shown as %s', (because, screen, lamps) => {
+    expect(view(idle, notReady(because), 0)).toMatchObject({ screen, lamps })
+  })
+
+  test('typed digits do not hide it', () => {
+    expect(view({ ...idle, digits: '25' }, notReady('link down'), 0).screen).toBe('offline')
+  })
+
+  test('an open or just ended sale keeps its own screen', () => {
+    for (const state of [opening, presenting, resolving('expired'), paid, unpaid('cancelled')]) {
+      for (const because of ['link down', 'panel fault', 'journal fault', 'starting'] as const) {
+        expect(view(state, notReady(because), 0)).toEqual(view(state, well, 0))
+      }
+    }
+  })
+
+  test('a code that did not read back means out of service, whatever else is true', () => {
+    const notice = { refusal: { reason: 'busy', text: 'busy' }, clearAt: 9 } as const
+    for (const because of [undefined, 'link down', 'starting'] as const) {
+      expect(view({ ...idle, notice }, { notReady: because, codeFault: true }, 0))
+        .toEqual({ screen: 'out of service', fault: 'code fault', lamps: 'out of service' })
+    }
+  })
+})
+
+describe('an idle terminal', () => {
+  test('asks for an amount and shows what was typed', () => {
+    expect(view({ ...idle, digits: '250' }, well, 0)).toEqual({ screen: 'enter amount', digits: '250', lamps: 'ready' })
+  })
+
+  test('says why the last amount was refused, for as long as the notice lasts', () => {
+    const refusal = { reason: 'amount too small', text: 'THB 1.00 is below the minimum of THB 20.00' } as const
+    expect(view({ ...idle, notice: { refusal, clearAt: 5_000 } }, well, 0)).toEqual({ screen: 'refused', refusal, lamps: 'not paid' })
+  })
+})
+
+describe('the countdown', () => {
+  test.each([
+    [0, 120], [1, 120], [14_999, 120], [15_000, 105], [104_999, 30], [105_000, 15], [119_999, 15], [120_000, 0], [130_000, 0],
+  ])('after %d ms of 120 s there are %d s left, in steps an e-ink panel can follow', (now, secondsLeft) => {
+    expect(view(presenting, well, now)).toMatchObject({ secondsLeft })
+  })
+
+  test('the picture changes exactly when it says it will', () => {
+    let now = 7
+    const changes: number[] = []
+    for (;;) {
+      const next = viewDeadline(presenting, now)
+      if (next === undefined) break
+      expect(next).toBeGreaterThan(now)
+      expect(view(presenting, well, next - 1)).toEqual(view(presenting, well, now))
+      expect(view(presenting, well, next)).not.toEqual(view(presenting, well, now))
+      now = next
+      changes.push(now)
+    }
+    expect(changes).toEqual([1, 2, 3, 4, 5, 6, 7].map((steps) => steps * COUNTDOWN_MS))
+  })
+
+  test('no other picture changes by itself', () => {
+    for (const state of [idle, opening, resolving('expired'), paid]) expect(viewDeadline(state, 0)).toBeUndefined()
+  })
+})

@@ -1,0 +1,52 @@
+/** A panel that remembers what it showed, draws when it is let, and breaks when it is told to. */
+import { DriverError, type Frame, type Panel, type PanelSize } from '../../drivers/driver.js'
+
+export interface FakePanel extends Panel {
+  /** Every picture that became visible, oldest first. */
+  readonly drawn: readonly Frame[]
+  /** The picture that can be seen now. */
+  visible(): Frame | undefined
+  /** From now on pictures wait until they are let through, one at a time. */
+  hold(): void
+  letOne(): void
+  letAll(): void
+  /** How many of the next pictures fail; Infinity for a dead panel. */
+  failNext(count: number): void
+}
+
+export const PANEL_SIZE: PanelSize = { widthPx: 400, heightPx: 300, pitchMm: 0.212 }
+
+/** `onDraw` hears of each picture the moment it is asked for. */
+export function createFakePanel(onDraw: () => void = () => undefined, size: PanelSize = PANEL_SIZE): FakePanel {
+  const drawn: Frame[] = []
+  let held = false
+  let failures = 0
+  let waiting: (() => void)[] = []
+
+  return {
+    size,
+    drawn,
+    visible: () => drawn.at(-1),
+    hold() { held = true },
+    letOne() { waiting.shift()?.() },
+    letAll() {
+      held = false
+      for (const go of waiting) go()
+      waiting = []
+    },
+    failNext(count) { failures = count },
+    async draw(frame) {
+      onDraw()
+      if (held) await new Promise<void>((resolve) => { waiting.push(resolve) })
+      if (failures > 0) {
+        failures--
+        throw new DriverError('PANEL_TIMEOUT', 'panel busy for 5000 ms')
+      }
+      drawn.push(frame)
+    },
+    close: () => Promise.resolve(),
+  }
+}
+
+/** Nothing dark anywhere. */
+export const isBlank = (frame: Frame | undefined): boolean => frame !== undefined && frame.bits.every((byte) => byte === 0)
