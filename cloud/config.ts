@@ -30,7 +30,8 @@ export const GatewayFile = z.strictObject({
   database: path.default('gateway.sqlite'),
   sealKeyFile: path.default('seal-key.json').describe('Terminals believe what this key signed'),
   omise: z.strictObject({
-    apiUrl: z.url({ protocol: /^https?$/ }).default('https://api.omise.co'),
+    apiUrl: z.url({ protocol: /^https?$/ }).refine(isOrigin, 'must be an address without a path, such as https://api.omise.co')
+      .default('https://api.omise.co'),
     secretKeyFile: path,
     webhookSecretFiles: z.array(path).min(1).max(2).describe('Two during a rotation'),
     documentHosts: z.array(host).max(8).default([]).describe('Hosts besides the API that may serve code images'),
@@ -61,42 +62,52 @@ export function loadGatewayConfig(file: string): { readonly config: GatewayConfi
   const from = (path: string): string => resolve(dirname(resolve(file)), path)
 
   const problems: Problem[] = []
-  const secret = (path: string, named: string): string => {
-    const text = readSecret(from(named))
-    if ('text' in text) return text.text
-    problems.push({ file: resolve(file), path, problem: `${from(named)} ${text.problem}`, ...(text.hint === undefined ? {} : { hint: text.hint }) })
-    return ''
+  const complain = (path: string, problem: string, hint?: string): undefined => {
+    problems.push({ file: resolve(file), path, problem, ...(hint === undefined ? {} : { hint }) })
+  }
+  const secret = (path: string, named: string): string | undefined => {
+    const read = readSecret(from(named))
+    return 'text' in read ? read.text : complain(path, `${from(named)} ${read.problem}`, read.hint)
   }
 
   const { broker, omise } = settings
   const secretKey = secret('omise.secretKeyFile', omise.secretKeyFile)
+  if (secretKey !== undefined && !/^skey_(test_)?[A-Za-z0-9]{1,64}$/.test(secretKey)) {
+    complain('omise.secretKeyFile', `${from(omise.secretKeyFile)} does not hold a secret key`, 'it begins with skey_')
+  } else if (secretKey?.startsWith('skey_test_') === false && omise.apiUrl.startsWith('http:')) {
+    complain('omise.apiUrl', 'a live key goes over https only')
+  }
   const webhookTexts = omise.webhookSecretFiles.map((name, at) => secret(`omise.webhookSecretFiles.${at}`, name))
+  const decoded = webhookTexts.flatMap((text, at) => (text === undefined ? [] : decodeSecret(text)
+    ?? complain(`omise.webhookSecretFiles.${at}`, 'holds no base64 webhook secret', 'copy it from the dashboard as it is') ?? []))
   const brokerPassword = broker.kind === 'external' ? secret('broker.passwordFile', broker.passwordFile) : undefined
-  const keyText = secret('sealKeyFile', settings.sealKeyFile)
-  if (problems.length > 0) return { problems: sortProblems(problems) }
-
-  const sealKey = readJsonFile(from(settings.sealKeyFile), 'sealKey', PrivateKeyJson)
-  if (!/^skey_(test_)?[A-Za-z0-9]+$/.test(secretKey)) {
-    problems.push({ file: from(omise.secretKeyFile), path: 'omise.secretKeyFile', problem: 'does not hold a secret key', hint: 'it begins with skey_' })
+  const sealKey = secret('sealKeyFile', settings.sealKeyFile) === undefined
+    ? undefined
+    : readJsonFile(from(settings.sealKeyFile), 'sealKey', PrivateKeyJson)
+  // What stands in a key file is not repeated, whatever is wrong with it.
+  if (sealKey !== undefined && 'problems' in sealKey) {
+    problems.push(...sealKey.problems.map((it) => ({ ...it, problem: it.problem.replace(/ \(found .*\)$/s, '') })))
   }
-  const secrets = decodeSecrets(webhookTexts)
-  if (secrets === undefined) {
-    problems.push({ file: resolve(file), path: 'omise.webhookSecretFiles', problem: 'hold no base64 webhook secret', hint: 'copy it from the dashboard as it is' })
-  }
-  if ('problems' in sealKey || problems.length > 0 || secrets === undefined || keyText === '') {
-    return { problems: sortProblems([...problems, ...('problems' in sealKey ? sealKey.problems : [])]) }
+  if (problems.length > 0 || secretKey === undefined || sealKey === undefined || 'problems' in sealKey) {
+    return { problems: sortProblems(problems) }
   }
   return {
     config: Object.freeze({
-      ...settings, database: from(settings.database),
-      sealKey: sealKey.value, secretKey, webhookSecrets: secrets, brokerPassword,
+      ...settings, database: from(settings.database), sealKey: sealKey.value, secretKey, webhookSecrets: decoded, brokerPassword,
     }),
   }
 }
 
-function decodeSecrets(texts: readonly string[]): readonly Buffer[] | undefined {
+/** The client of the API adds its own paths. */
+function isOrigin(address: string): boolean {
+  if (!URL.canParse(address)) return true // The schema says so by itself.
+  const { pathname, search, username, password } = new URL(address)
+  return pathname === '/' && search === '' && username === '' && password === ''
+}
+
+function decodeSecret(text: string): Buffer | undefined {
   try {
-    return webhookSecrets(texts)
+    return webhookSecrets([text])[0]
   } catch {
     return undefined // Said as a problem of the configuration by the caller.
   }

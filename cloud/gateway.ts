@@ -36,6 +36,8 @@ export interface Tools {
 const REPLY_KEPT_MS = 7 * 86_400_000
 const PRUNE_EVERY_MS = 3_600_000
 const SAY_RETRY_MS = 2_000
+/** Before a step that failed is tried again. */
+const RECALL_MS = 1_000
 const OUTBOX_BATCH = 100
 /** Sales being worked on at once; further requests wait for the terminal to ask again. */
 const LANES_MAX = 10_000
@@ -102,14 +104,25 @@ export function createGateway({ store, link, effects, seal, terms, clock, log }:
 
   /** A repeated request gets the same bytes; a new one goes to its sale, unless the sale is another's. */
   async function request({ terminal, id, order }: { terminal: string; id: string; order: Order }, event: Event): Promise<void> {
-    const said = await store.reply(terminal, id)
-    if (said !== undefined) return link.publish(said.topic, said.sealed)
-    const state = await store.sale(order.sale)
-    if (state !== undefined && state.phase !== 'none' && !sameOrder(state, terminal, order)) {
-      return refuse('another order', { terminal, sale: order.sale })
-    }
     if (!lanes.has(order.sale) && lanes.size >= LANES_MAX) return refuse('too many sales at once', { terminal })
-    return enqueue(order.sale, event)
+    // All of it in the lane: whoever asks twice, or asks for another's sale, may do so in the same breath.
+    await inLane(order.sale, async () => {
+      const said = await store.reply(terminal, id)
+      if (said !== undefined) return void repeatReply(said)
+      const state = (await store.sale(order.sale)) ?? initial
+      if (state.phase !== 'none' && !sameOrder(state, terminal, order)) {
+        return refuse('another order', { terminal, sale: order.sale })
+      }
+      await take(order.sale, state, step(state, event, { now: clock.now(), terms }), event.type)
+    })
+  }
+
+  async function repeatReply({ topic, sealed }: { topic: string; sealed: string }): Promise<void> {
+    try {
+      await link.publish(topic, sealed)
+    } catch (error) {
+      log.warn({ error: error instanceof Error ? error.message : String(error) }, 'answer not repeated') // It will be asked for again.
+    }
   }
 
   async function repeatWord(terminal: string, sale: string): Promise<void> {
@@ -195,25 +208,26 @@ export function createGateway({ store, link, effects, seal, terms, clock, log }:
   /** Empties the outbox in order. One at a time; a wake-up during the work makes one more round. */
   function say(): Promise<void> {
     sayAgain = true
-    saying ??= emptyOutbox().finally(() => { saying = undefined })
+    saying ??= emptyOutbox()
     return saying
   }
 
   async function emptyOutbox(): Promise<void> {
-    while (sayAgain && !stopped) {
-      sayAgain = false
-      try {
+    try {
+      while (sayAgain && !stopped) {
+        sayAgain = false
         for (const { seq, topic, sealed } of await store.outbox(OUTBOX_BATCH)) {
           await link.publish(topic, sealed)
           await store.said(seq)
           sayAgain = true
         }
-      } catch (error) {
-        log.warn({ error: error instanceof Error ? error.message : String(error) }, 'words wait for the broker')
-        cancelRetry()
-        cancelRetry = clock.alarm(clock.now() + SAY_RETRY_MS, () => void say())
-        return
       }
+    } catch (error) {
+      log.warn({ error: error instanceof Error ? error.message : String(error) }, 'words wait for the broker')
+      cancelRetry()
+      cancelRetry = clock.alarm(clock.now() + SAY_RETRY_MS, () => void say())
+    } finally {
+      saying = undefined // In the same breath as the last look: a wake-up finds either this work or none.
     }
   }
 
@@ -234,7 +248,7 @@ export function createGateway({ store, link, effects, seal, terms, clock, log }:
       const due = [...deadlines].filter(([, at]) => at <= clock.now())
       for (const [sale] of due) {
         deadlines.delete(sale) // Until its step sets the next one.
-        void enqueue(sale, { type: 'deadline reached' }).then(() => recall(sale))
+        void enqueue(sale, { type: 'deadline reached' }).finally(() => recall(sale))
       }
       setAlarm()
     })
@@ -243,8 +257,13 @@ export function createGateway({ store, link, effects, seal, terms, clock, log }:
   /** A step that failed or changed nothing must not lose its sale's deadline. */
   async function recall(sale: string): Promise<void> {
     if (stopped || deadlines.has(sale)) return
-    const at = deadline((await store.sale(sale)) ?? initial)
-    if (at !== undefined) remember(sale, Math.max(at, clock.now() + 1_000))
+    try {
+      const at = deadline((await store.sale(sale)) ?? initial)
+      if (at !== undefined) remember(sale, Math.max(at, clock.now() + RECALL_MS))
+    } catch (error) {
+      log.error({ sale, error }, 'sale not read')
+      remember(sale, clock.now() + RECALL_MS)
+    }
   }
 
   function prune(): void {
@@ -260,6 +279,7 @@ export function createGateway({ store, link, effects, seal, terms, clock, log }:
           const state = (await store.sale(sale)) ?? initial
           await take(sale, state, restore(state, { now: clock.now(), terms }), 'restarted')
         })
+        await recall(sale)
       }
       await link.start((topic, bytes) => {
         receive(topic, bytes).catch((error: unknown) => log.error({ error }, 'message failed'))

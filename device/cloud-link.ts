@@ -52,6 +52,7 @@ const HELLOS_MAX = 3
 /** Without a word from the gateway for this long the link must prove itself again. */
 const SILENCE_MS = 60_000
 const PUBACK_MS = 5_000
+const SUBACK_MS = 5_000
 const RECONNECT_MS = 500
 const RECONNECT_MS_MAX = 30_000
 
@@ -77,7 +78,7 @@ function createLink(
   let failures = 0
   let stopped = false
   let cancelAlarm = (): void => undefined
-  /** The gateway's clock less ours, as the freshest word showed it: a word that took long shows less. */
+  /** The gateway's clock less ours, as the freshest word since the last hello showed it: a word that took long shows less. */
   let gatewayAhead = -Infinity
 
   const envelope = () => ({ v: WIRE_VERSION, terminal, epoch }) as const
@@ -90,17 +91,16 @@ function createLink(
   // -- The connection ----------------------------------------------------------------------------------------------
 
   async function connect(): Promise<void> {
-    if (stopped || connectMqtt === undefined) return
     const gone: UpMessage = { ...envelope(), type: 'gone', id: `gone-${epoch}` }
-    const fresh = connectMqtt(broker.url, {
-      ...clientOptions(identity),
-      will: { topic: upTopic(terminal, 'gone'), payload: Buffer.from(await seal(gone)), qos: 1, retain: false },
-    })
+    const will = { topic: upTopic(terminal, 'gone'), payload: Buffer.from(await seal(gone)), qos: 1, retain: false } as const
+    if (stopped || connectMqtt === undefined) return
+    const fresh = connectMqtt(broker.url, { ...clientOptions(identity), will })
     client = fresh
     fresh.on('connect', () => {
       withoutDelay(fresh)
+      setAlarm(clock.now() + SUBACK_MS, () => drop(fresh, `no SUBACK in ${SUBACK_MS} ms`))
       fresh.subscribe(downFilter(terminal), { qos: 1 }, (error, granted) => {
-        if (error || granted?.some(({ qos }) => qos > 1)) return drop(`subscription refused`)
+        if (error || granted?.some(({ qos }) => qos > 1)) return drop(fresh, 'subscription refused')
         hellos = 0
         void sayHello()
       })
@@ -108,16 +108,15 @@ function createLink(
     fresh.on('message', (_topic, bytes, { retain }) => {
       // Nothing of ours is ever retained: a retained word is somebody's replay.
       if (retain) refuse('retained')
-      else void receive(bytes)
+      else void receive(fresh, bytes)
     })
-    fresh.on('error', (error) => drop(error.message))
-    fresh.on('close', () => drop('connection closed'))
+    fresh.on('error', (error) => drop(fresh, error.message))
+    fresh.on('close', () => drop(fresh, 'connection closed'))
   }
 
   /** Ends this connection and makes a new one later. A new client each time: an old one replays what it could not send. */
-  function drop(because: string): void {
-    const dead = client
-    if (dead === undefined) return
+  function drop(dead: MqttClient | undefined, because: string): void {
+    if (dead === undefined || dead !== client) return
     client = undefined
     dead.removeAllListeners()
     dead.on('error', () => undefined) // Its last breath is of no interest.
@@ -139,7 +138,7 @@ function createLink(
   // -- Words out ---------------------------------------------------------------------------------------------------
 
   async function sayHello(): Promise<void> {
-    if (hellos >= HELLOS_MAX) return drop(`no answer to ${hellos} hellos`)
+    if (hellos >= HELLOS_MAX) return drop(client, `no answer to ${hellos} hellos`)
     hellos++
     setAlarm(clock.now() + HELLO_MS, () => void sayHello())
     helloId = `hello-${epoch}-${Math.round(clock.now())}`
@@ -150,24 +149,27 @@ function createLink(
     const sealed = await seal(message)
     const through = client
     if (through === undefined || !through.connected) return
-    const cancel = clock.alarm(clock.now() + PUBACK_MS, () => { if (through === client) drop(`no PUBACK in ${PUBACK_MS} ms`) })
+    const cancel = clock.alarm(clock.now() + PUBACK_MS, () => drop(through, `no PUBACK in ${PUBACK_MS} ms`))
     through.publish(upTopic(terminal, message.type), sealed, { qos: 1 }, () => cancel())
   }
 
   // -- Words in ----------------------------------------------------------------------------------------------------
 
-  async function receive(bytes: Uint8Array): Promise<void> {
+  async function receive(from: MqttClient, bytes: Uint8Array): Promise<void> {
     const opened = await open(bytes)
+    if (from !== client) return // Its connection went while it was opened: it proves nothing of the next, and is said again.
     if ('broken' in opened) return refuse(opened.broken)
     const { message } = opened
     if (message.terminal !== terminal) return refuse('another terminal', { terminal: message.terminal })
-    gatewayAhead = Math.max(gatewayAhead, Date.parse(message.time) - clock.now())
+    const ahead = Date.parse(message.time) - clock.now()
+    gatewayAhead = Math.max(gatewayAhead, ahead)
     if (up) setAlarm(clock.now() + SILENCE_MS, () => { hellos = 0; void sayHello() })
     switch (message.type) {
       case 'welcome':
         // Only the answer to our latest hello proves a round trip; an older one may be anybody's replay.
         if (message.re !== helloId) return refuse('stale welcome')
         setAlarm(clock.now() + SILENCE_MS, () => { hellos = 0; void sayHello() })
+        gatewayAhead = ahead // Just sealed: if it shows less than before, somebody set the gateway's clock back.
         failures = 0
         if (!up) {
           up = true

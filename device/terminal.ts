@@ -44,7 +44,7 @@ export interface Tools {
   /** Milliseconds since 1970, for the journal's readers only. */
   readonly wallMs: () => number
   readonly mint: { readonly id: () => string; readonly nonce: () => string }
-  /** Called when nothing may go on: the journal could not be written. */
+  /** Called, perhaps twice, when nothing may go on: the journal could not be written. Must end this process. */
   readonly fatal: (error: unknown) => void
   readonly log: Logger
 }
@@ -52,6 +52,8 @@ export interface Tools {
 /** Keys are dropped beyond this many waiting events; the gateway's words and deadlines never are. */
 const QUEUE_MAX = 256
 const PANEL_RETRY_MS = 2_000
+/** How long a dying process waits for its panel. */
+const BLANK_MS = 10_000
 const SOURCE_RETRY_MS = 5_000
 
 export function createTerminal(tools: Tools): Terminal {
@@ -71,7 +73,7 @@ export function createTerminal(tools: Tools): Terminal {
   let cancelAlarm = (): void => undefined
 
   const notReady = (): NotReady | undefined =>
-    !started ? 'starting' : display.faulty() ? 'panel fault' : !linkUp ? 'link down' : undefined
+    !started ? 'starting' : display.faulty() || display.codeFault() ? 'panel fault' : !linkUp ? 'link down' : undefined
 
   const given = (): Given => ({
     now: clock.now(), freshId: tools.mint.id(), freshNonce: tools.mint.nonce(), terms, notReady: notReady(),
@@ -80,6 +82,7 @@ export function createTerminal(tools: Tools): Terminal {
   // -- Events in ---------------------------------------------------------------------------------------------------
 
   function post(event: Event): void {
+    if (stopped) return
     queue.push(event)
     if (working) return
     working = true
@@ -130,7 +133,7 @@ export function createTerminal(tools: Tools): Terminal {
 
   function take(next: Step, event: string): void {
     const before = state
-    write(next.state)
+    if (!write(next.state)) return
     state = next.state
     if (state.phase !== before.phase || next.effects.length > 0) {
       log.info({ event, from: before.phase, to: state.phase, effects: next.effects.map((effect) => effect.do), ...aboutSale(state) }, 'sale step')
@@ -138,19 +141,27 @@ export function createTerminal(tools: Tools): Terminal {
     for (const effect of next.effects) act(effect)
   }
 
-  /** Record, then act. A medium that does not take the record ends this process before anything leaves it. */
-  function write(next: State): void {
+  /** Record, then act. False when the medium did not take the record: then this process ends before anything leaves it. */
+  function write(next: State): boolean {
     const now = record(next)
     const json = JSON.stringify(now)
-    if (json === recorded) return
+    if (json === recorded) return true
     try {
       journal.record(now, tools.wallMs())
       recorded = json
+      return true
     } catch (error) {
-      stopped = true
-      tools.fatal(error)
-      throw error
+      halt(error)
+      return false
     }
+  }
+
+  /** A panel may keep its picture for days after this process: the last thing done is to take a payable code off it. */
+  function halt(error: unknown): void {
+    stopped = true
+    cancelAlarm()
+    void display.blank().finally(() => tools.fatal(error))
+    clock.alarm(clock.now() + BLANK_MS, () => tools.fatal(error))
   }
 
   function act(effect: Effect): void {
@@ -224,6 +235,7 @@ export function createTerminal(tools: Tools): Terminal {
       await display.blank()
       if (journal.damaged !== undefined) log.error({ kept: journal.damaged }, 'journal was damaged; it was kept aside')
       take(restore(journal.last(), given()), 'restarted')
+      if (stopped) return
       started = true
       refresh()
       await Promise.all(hardware.sources.map(startSource))
@@ -234,8 +246,8 @@ export function createTerminal(tools: Tools): Terminal {
     async stop() {
       stopped = true
       cancelAlarm()
-      await link.stop()
-      await display.blank() // No payable code stays on a panel that keeps its picture.
+      // No payable code stays on a panel that keeps its picture, however long the link takes to end.
+      await Promise.all([display.blank(), link.stop()])
     },
   }
 }
@@ -255,8 +267,15 @@ interface DisplayEvents {
   readonly changed: () => void
 }
 
+interface Wanted {
+  readonly view: View
+  readonly key: string
+  readonly sale: string | undefined
+}
+
 function createDisplay({ hardware: { panel, lamps }, renderer, clock, log }: Tools, events: DisplayEvents): Display {
-  let wanted: { readonly view: View; readonly key: string; readonly sale: string | undefined } | undefined
+  let wanted: Wanted | undefined
+  /** What stands on the panel; '' when nobody can know. */
   let shownKey = ''
   let lampsShown: LampPattern | undefined
   let drawing: Promise<void> | undefined
@@ -266,14 +285,21 @@ function createDisplay({ hardware: { panel, lamps }, renderer, clock, log }: Too
 
   async function drawLatest(): Promise<void> {
     while (wanted !== undefined && wanted.key !== shownKey) {
-      const { view, key, sale } = wanted
-      if (!await drawOne(view, sale)) return
-      shownKey = key
+      const drawn = wanted
+      try {
+        if (await drawOne(drawn)) shownKey = drawn.key
+      } catch (error) {
+        log.error({ error }, 'panel fault')
+        shownKey = '' // It may have failed before, after, or halfway.
+        retryLater()
+        if (drawn.sale !== undefined) events.codeNotShown(drawn.sale)
+        return
+      }
     }
   }
 
-  /** False when the panel did not take it: then it is tried again later. */
-  async function drawOne(view: View, sale: string | undefined): Promise<boolean> {
+  /** False when this picture was no longer wanted by the time it could have been drawn. Throws when it is not visible. */
+  async function drawOne({ view, key, sale }: Wanted): Promise<boolean> {
     const frame = renderer.render(view)
     if (view.screen === 'scan to pay') {
       const reading = await verifyFrame(frame, view.payload)
@@ -281,17 +307,11 @@ function createDisplay({ hardware: { panel, lamps }, renderer, clock, log }: Too
         log.error({ sale, reading }, 'code does not read back')
         codeFault = true
         if (sale !== undefined) events.codeNotShown(sale)
-        return true
+        return true // Dealt with, though not drawn: this code is never tried again.
       }
+      if (wanted?.key !== key) return false // The sale may have ended meanwhile: no code after its end.
     }
-    try {
-      await panel.draw(frame)
-    } catch (error) {
-      log.error({ error }, 'panel fault')
-      retryLater()
-      if (sale !== undefined) events.codeNotShown(sale)
-      return false
-    }
+    await panel.draw(frame)
     if (view.screen === 'scan to pay') log.info({ sale }, 'code shown')
     setPanelFault(false)
     return true
@@ -311,10 +331,7 @@ function createDisplay({ hardware: { panel, lamps }, renderer, clock, log }: Too
 
   function start(): void {
     if (clock.now() < retryAt) return
-    drawing ??= drawLatest().catch((error: unknown) => {
-      log.error({ error }, 'drawing failed')
-      retryLater()
-    }).finally(() => {
+    drawing ??= drawLatest().finally(() => {
       drawing = undefined
       if (wanted !== undefined && wanted.key !== shownKey) start() // Asked for while the last one was ending.
     })

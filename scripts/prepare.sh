@@ -122,14 +122,14 @@ apt_get_install() {
 # node_modules is made anew only when the lockfile or the Node it was compiled for has changed.
 install_npm_packages() {
   local stamp=node_modules/.plinth-stamp wanted
-  wanted="$(sha256sum <package-lock.json) $(node -p 'process.arch + process.versions.modules')" ||
-    stop "no readable package-lock.json in $PWD: run this from a whole checkout."
+  [[ -r package-lock.json ]] || stop "no readable package-lock.json in $PWD: run this from a whole checkout."
+  wanted="$(sha256sum <package-lock.json) $(node -p 'process.arch + process.versions.modules')"
   [[ ! -r $stamp || $(<"$stamp") != "$wanted" ]] || return 0
 
   # Node's own headers, if they came with it, save a download.
-  local prefix
-  prefix=$(dirname "$(dirname "$(readlink -f "$(command -v node)")")")
-  if [[ -z ${npm_config_nodedir-} && -f $prefix/include/node/node.h ]]; then export npm_config_nodedir=$prefix; fi
+  local headers
+  headers=$(dirname "$(dirname "$(readlink -f "$(command -v node)")")")/include/node
+  if [[ -z ${npm_config_nodedir-} && -f $headers/node.h ]]; then export npm_config_nodedir=${headers%/include/node}; fi
 
   local text='installing npm packages (compiles canvas and better-sqlite3, a minute or two; longer on a small board)'
   if ! step "$text" npm_ci; then
@@ -138,7 +138,7 @@ install_npm_packages() {
     if grep -qE "npm (ERR!|error) (code|errno|network).*$unreachable" "$log"; then
       stop 'could not reach the package registry of npm: check the network or the proxy, then run this again.'
     elif grep -qE "gyp ERR!.*$unreachable" "$log"; then
-      stop "Node's headers are neither in $prefix/include/node nor could be downloaded: check the network."
+      stop "Node's headers are neither in $headers nor could be downloaded: check the network."
     fi
     stop 'npm ci failed: mend what it says above, then run this again.'
   fi
@@ -192,7 +192,12 @@ seconds_since() { awk -v from="$1" -v to="$EPOCHREALTIME" 'BEGIN { printf "%.1f"
 
 prefix() { paint 2 'prepare: '; }
 say() { printf '%s%s\n' "$(prefix)" "$*" >&2; }
-stop() { printf '%s%s %s\n' "$(prefix)" "$(paint 31 'cannot go on:')" "$*" >&2; exit 1; }
+
+stop() {
+  printf '%s%s %s\n' "$(prefix)" "$(paint 31 'cannot go on:')" "$*" >&2
+  [[ -s ${log-} ]] || rm -f "${log-}"
+  exit 1
+}
 
 # paint CODE TEXT: colours only for people.
 paint() {

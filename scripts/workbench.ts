@@ -226,7 +226,7 @@ function readRecord(program: ProgramName, line: string): LogRecord | undefined {
   }
 }
 
-async function freePorts(count: number): Promise<readonly number[]> {
+export async function freePorts(count: number): Promise<readonly number[]> {
   const servers = await Promise.all(Array.from({ length: count }, () => new Promise<{ port: number; close: () => Promise<void> }>((resolve, reject) => {
     const server = createServer()
     server.once('error', reject)

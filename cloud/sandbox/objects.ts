@@ -107,7 +107,8 @@ export const showMoment = (moment: Moment): string => new Date(moment).toISOStri
 export const wholeSecond = (moment: Moment): Moment => Math.floor(moment / 1_000) * 1_000
 
 /** '1.65', '7.0', '0.0'. */
-const showRate = (basisPoints: number): string => (basisPoints % 100 === 0 ? (basisPoints / 100).toFixed(1) : String(basisPoints / 100))
+const showRate = (basisPoints: number): string =>
+  (basisPoints % 100 === 0 ? (basisPoints / 100).toFixed(1) : String(basisPoints / 100))
 
 /** Half a subunit goes up. Whole numbers all the way: at most 15_000_000 x 2_000. */
 const portion = (amount: number, basisPoints: number): number => Math.floor((amount * basisPoints + 5_000) / 10_000)

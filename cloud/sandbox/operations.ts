@@ -8,12 +8,14 @@ import type { Account } from './account.js'
 import { codePayload, PAYLOAD_RANDOM_BYTES } from './code-payload.js'
 import { type IdPrefix, objectId } from './object-id.js'
 import {
-  type ChargeRecord, type EventKey, type EventRecord, showCharge, showDocument, showEvent, type Showing, showList, showRefund, showSource,
+  type ChargeRecord, type EventKey, type EventRecord, showCharge, showDocument,
+  showEvent, type Showing, showList, showRefund, showSource,
   type SourceRecord, wholeSecond,
 } from './objects.js'
 import { type Answer, invalidCharge, notFound, type Refusal, refuse } from './refusals.js'
 import {
-  type Body, type ChargeRequest, type Page, parseCharge, parseChargeChange, parsePage, parseRefund, parseSource, refuseChargeAmount,
+  type Body, type ChargeRequest, type Page, parseCharge,
+  parseChargeChange, parsePage, parseRefund, parseSource, refuseChargeAmount,
 } from './requests.js'
 import type { Listed, State } from './state.js'
 import type { Switches } from './switches.js'
@@ -142,8 +144,12 @@ export function createOperations(world: World) {
     if (source === undefined) return notFound('source', wanted.id)
     const { sourceRefusalCode } = switches()
     if (source.charge !== null) return refuse(400, sourceRefusalCode, 'source was already used')
-    if (source.amount !== request.amount) return refuse(400, sourceRefusalCode, 'amount does not match the amount of the source')
-    if (source.currency !== account.currency) return refuse(400, sourceRefusalCode, 'currency does not match the currency of the source')
+    if (source.amount !== request.amount) {
+      return refuse(400, sourceRefusalCode, 'amount does not match the amount of the source')
+    }
+    if (source.currency !== account.currency) {
+      return refuse(400, sourceRefusalCode, 'currency does not match the currency of the source')
+    }
     return { ok: source }
   }
 

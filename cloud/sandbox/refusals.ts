@@ -18,15 +18,21 @@ export const badRequest = (message: string) => refuse(400, 'bad_request', messag
 export const invalidCharge = (message: string) => refuse(400, 'invalid_charge', message)
 export const notFound = (kind: string, id: string) => refuse(404, 'not_found', `${kind} ${id} was not found`)
 
-export const AUTHENTICATION_FAILURE: Refusal = { status: 401, code: 'authentication_failure', message: 'authentication failed' }
+export const AUTHENTICATION_FAILURE: Refusal = {
+  status: 401, code: 'authentication_failure', message: 'authentication failed',
+}
 /** The text of an unknown path was never recorded. */
 export const NO_SUCH_PATH: Refusal = { status: 404, code: 'not_found', message: 'the requested resource was not found' }
 /** The body of a 503 was never recorded. */
-export const UNAVAILABLE: Refusal = { status: 503, code: 'service_unavailable', message: 'service is temporarily unavailable' }
+export const UNAVAILABLE: Refusal = {
+  status: 503, code: 'service_unavailable', message: 'service is temporarily unavailable',
+}
 /** A fault of the sandbox itself. */
 export const INTERNAL_ERROR: Refusal = { status: 500, code: 'internal_error', message: 'internal error' }
 /** `reverse` works on uncaptured card charges only (recorded). */
-export const FAILED_REVERSE: Refusal = { status: 400, code: 'failed_reverse', message: 'only uncaptured authorized charges can be reversed' }
+export const FAILED_REVERSE: Refusal = {
+  status: 400, code: 'failed_reverse', message: 'only uncaptured authorized charges can be reversed',
+}
 export const FAILED_CAPTURE: Refusal = { status: 400, code: 'failed_capture', message: 'capture failed' }
 
 export const showRefusal = ({ code, message }: Refusal) => ({

@@ -115,9 +115,13 @@ export function parsePage(query: Body, now: Moment, rules: Switches): Answer<Pag
   if (offset === undefined || offset < 0) return badRequest('offset must be 0 or more')
   const limit = query['limit'] === undefined ? LIST_LIMIT : wholeNumber(query['limit'])
   if (limit === undefined || limit < 1) return badRequest('limit must be 1 or more')
-  if (limit > LIST_LIMIT_MAX && rules.limitAboveMax === 'refused') return badRequest(`limit must be ${LIST_LIMIT_MAX} or less`)
+  if (limit > LIST_LIMIT_MAX && rules.limitAboveMax === 'refused') {
+    return badRequest(`limit must be ${LIST_LIMIT_MAX} or less`)
+  }
   const order = query['order'] ?? 'chronological'
-  if (order !== 'chronological' && order !== 'reverse_chronological') return badRequest('order must be chronological or reverse_chronological')
+  if (order !== 'chronological' && order !== 'reverse_chronological') {
+    return badRequest('order must be chronological or reverse_chronological')
+  }
   return { ok: { from, to, offset, limit: Math.min(limit, LIST_LIMIT_MAX), order } }
 }
 
@@ -153,7 +157,9 @@ function chargeExpiry(value: unknown, now: Moment, rules: Switches): Answer<Mome
 function endpoints(value: unknown): Answer<readonly string[]> {
   if (value === undefined || value === null) return { ok: [] }
   const list: readonly unknown[] = Array.isArray(value) ? value : [value]
-  if (list.length > WEBHOOK_ENDPOINTS_MAX) return invalidCharge(`webhook_endpoints must be ${WEBHOOK_ENDPOINTS_MAX} or fewer`)
+  if (list.length > WEBHOOK_ENDPOINTS_MAX) {
+    return invalidCharge(`webhook_endpoints must be ${WEBHOOK_ENDPOINTS_MAX} or fewer`)
+  }
   const urls = list.filter(isWebUrl)
   return urls.length === list.length ? { ok: urls } : invalidCharge('webhook_endpoints is invalid')
 }
@@ -170,11 +176,12 @@ function wholeNumber(value: unknown): number | undefined {
 const text = (value: unknown): string | undefined =>
   typeof value === 'string' && value !== '' ? value : undefined
 
+const TIME = /^T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2})$/
+
 /** '2023-09-20', '2023-09-20T09:37:06Z', with a fraction or an offset. */
 function moment(value: unknown): Moment | undefined {
-  if (typeof value !== 'string' || !/^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:?[0-9]{2}))?$/.test(value)) {
-    return undefined
-  }
-  const at = Date.parse(value)
+  const [date = '', time = 'T00:00Z', rest] = typeof value === 'string' ? value.split(/(?=T)/) : []
+  if (!/^[0-9]{4}-[0-9]{2}-[0-9]{2}$/.test(date) || !TIME.test(time) || rest !== undefined) return undefined
+  const at = Date.parse(date + time)
   return Number.isNaN(at) ? undefined : at
 }

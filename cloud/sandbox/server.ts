@@ -10,7 +10,8 @@ import { codeImage } from './code-image.js'
 import type { Operations } from './operations.js'
 import { prettyJson } from './pretty-json.js'
 import {
-  type Answer, AUTHENTICATION_FAILURE, badRequest, FAILED_CAPTURE, FAILED_REVERSE, INTERNAL_ERROR, NO_SUCH_PATH, notFound, type Refusal,
+  type Answer, AUTHENTICATION_FAILURE, badRequest, FAILED_CAPTURE,
+  FAILED_REVERSE, INTERNAL_ERROR, NO_SUCH_PATH, notFound, type Refusal,
   showRefusal, UNAVAILABLE,
 } from './refusals.js'
 import { asBody, isWebUrl } from './requests.js'
@@ -87,7 +88,9 @@ function addGate(server: FastifyInstance, world: ServerWorld): void {
       return sendRefusal(reply, { status: 429, code: rateLimitCode, message: 'too many requests' })
     }
     const version = request.headers['omise-version'] ?? API_VERSION
-    if (version !== API_VERSION) return sendRefusal(reply, badRequest(`this sandbox speaks API version ${API_VERSION} only`).refused)
+    if (version !== API_VERSION) {
+      return sendRefusal(reply, badRequest(`this sandbox speaks API version ${API_VERSION} only`).refused)
+    }
   })
   server.addHook('preHandler', async () => world.operations.sweep())
   server.addHook('onResponse', async (request, reply) => {
@@ -135,7 +138,8 @@ type OfCharge = { Params: { charge: string } }
 function addSources(server: FastifyInstance, { operations }: ServerWorld): void {
   const key = { config: { key: 'either' } } as const
   server.post('/sources', key, (request, reply) => answer(reply, operations.createSource(asBody(request.body))))
-  server.get<{ Params: { source: string } }>('/sources/:source', key, ({ params }, reply) => answer(reply, operations.source(params.source)))
+  server.get<{ Params: { source: string } }>('/sources/:source', key, ({ params }, reply) =>
+    answer(reply, operations.source(params.source)))
 }
 
 function addCharges(server: FastifyInstance, { operations, switches, pause, log }: ServerWorld): void {
@@ -157,7 +161,8 @@ function addCharges(server: FastifyInstance, { operations, switches, pause, log 
   })
   server.get('/charges', ({ query }, reply) => answer(reply, operations.charges(asBody(query))))
   server.get<OfCharge>('/charges/:charge', ({ params }, reply) => answer(reply, operations.charge(params.charge)))
-  server.patch<OfCharge>('/charges/:charge', ({ params, body }, reply) => answer(reply, operations.changeCharge(params.charge, asBody(body))))
+  server.patch<OfCharge>('/charges/:charge', ({ params, body }, reply) =>
+    answer(reply, operations.changeCharge(params.charge, asBody(body))))
   const act = (path: string, operation: (charge: string) => Answer<object>) =>
     server.post<OfCharge>(`/charges/:charge/${path}`, ({ params }, reply) => answer(reply, operation(params.charge)))
   act('expire', (charge) => operations.expireCharge(charge))
@@ -168,14 +173,18 @@ function addCharges(server: FastifyInstance, { operations, switches, pause, log 
 }
 
 function addRefundsAndEvents(server: FastifyInstance, { operations }: ServerWorld): void {
-  server.post<OfCharge>('/charges/:charge/refunds', ({ params, body }, reply) => answer(reply, operations.createRefund(params.charge, asBody(body))))
-  server.get<OfCharge>('/charges/:charge/refunds', ({ params, query }, reply) => answer(reply, operations.refundsOf(params.charge, asBody(query))))
+  server.post<OfCharge>('/charges/:charge/refunds', ({ params, body }, reply) =>
+    answer(reply, operations.createRefund(params.charge, asBody(body))))
+  server.get<OfCharge>('/charges/:charge/refunds', ({ params, query }, reply) =>
+    answer(reply, operations.refundsOf(params.charge, asBody(query))))
   server.get<{ Params: { charge: string; refund: string } }>('/charges/:charge/refunds/:refund', ({ params }, reply) =>
     answer(reply, operations.refund(params.charge, params.refund)))
   server.get('/refunds', ({ query }, reply) => answer(reply, operations.refunds(asBody(query))))
-  server.get<OfCharge>('/charges/:charge/events', ({ params, query }, reply) => answer(reply, operations.eventsOf(params.charge, asBody(query))))
+  server.get<OfCharge>('/charges/:charge/events', ({ params, query }, reply) =>
+    answer(reply, operations.eventsOf(params.charge, asBody(query))))
   server.get('/events', ({ query }, reply) => answer(reply, operations.events(asBody(query))))
-  server.get<{ Params: { event: string } }>('/events/:event', ({ params }, reply) => answer(reply, operations.event(params.event)))
+  server.get<{ Params: { event: string } }>('/events/:event', ({ params }, reply) =>
+    answer(reply, operations.event(params.event)))
 }
 
 interface DocumentRoute {
@@ -201,7 +210,8 @@ function addDocuments(server: FastifyInstance, { operations, switches }: ServerW
 
 function addAccount(server: FastifyInstance, { account, state }: ServerWorld): void {
   const show = () => showAccount(account, state.setting('webhook uri') ?? null)
-  server.get('/capability', { config: { key: 'either' } }, (_request, reply) => answer(reply, { ok: showCapability(account) }))
+  server.get('/capability', { config: { key: 'either' } }, (_request, reply) =>
+    answer(reply, { ok: showCapability(account) }))
   server.get('/account', (_request, reply) => answer(reply, { ok: show() }))
   server.patch('/account', (request, reply) => {
     const uri = asBody(request.body)['webhook_uri']

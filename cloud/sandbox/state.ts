@@ -42,11 +42,15 @@ export interface State {
 
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS sources    (seq INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, json TEXT NOT NULL);
-  CREATE TABLE IF NOT EXISTS charges    (seq INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, charge TEXT NOT NULL, created_at INTEGER NOT NULL,
-                                         status TEXT NOT NULL, expires_at INTEGER NOT NULL, payload TEXT UNIQUE NOT NULL, json TEXT NOT NULL);
-  CREATE TABLE IF NOT EXISTS refunds    (seq INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, charge TEXT NOT NULL, created_at INTEGER NOT NULL, json TEXT NOT NULL);
-  CREATE TABLE IF NOT EXISTS events     (seq INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, charge TEXT NOT NULL, created_at INTEGER NOT NULL, json TEXT NOT NULL);
-  CREATE TABLE IF NOT EXISTS deliveries (seq INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, event TEXT NOT NULL, json TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS charges    (seq INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, charge TEXT NOT NULL,
+                                         created_at INTEGER NOT NULL, status TEXT NOT NULL, expires_at INTEGER NOT NULL,
+                                         payload TEXT UNIQUE NOT NULL, json TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS refunds    (seq INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, charge TEXT NOT NULL,
+                                         created_at INTEGER NOT NULL, json TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS events     (seq INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, charge TEXT NOT NULL,
+                                         created_at INTEGER NOT NULL, json TEXT NOT NULL);
+  CREATE TABLE IF NOT EXISTS deliveries (seq INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, event TEXT NOT NULL,
+                                         json TEXT NOT NULL);
   CREATE TABLE IF NOT EXISTS settings   (name TEXT PRIMARY KEY, value TEXT NOT NULL);
   CREATE INDEX IF NOT EXISTS charges_pending    ON charges (expires_at) WHERE status = 'pending';
   CREATE INDEX IF NOT EXISTS charges_created    ON charges (created_at);
@@ -97,13 +101,14 @@ export function openState(file: string): State {
       const { id, createdAt, expiresAt, payload, state } = charge
       putCharge.run({ id, createdAt, expiresAt, payload, status: state.status, json: JSON.stringify(charge) })
     }
-    if (refund !== undefined) putRefund.run({ id: refund.id, charge: refund.charge, createdAt: refund.createdAt, json: JSON.stringify(refund) })
-    if (event !== undefined) putEvent.run({ id: event.id, charge: event.charge, createdAt: event.createdAt, json: JSON.stringify(event) })
+    if (refund !== undefined) putRefund.run({ ...dated(refund), json: JSON.stringify(refund) })
+    if (event !== undefined) putEvent.run({ ...dated(event), json: JSON.stringify(event) })
   })
 
   return {
     commit: (change) => commit.immediate(change),
-    recordDelivery: (delivery) => void putDelivery.run({ id: delivery.id, event: delivery.event, json: JSON.stringify(delivery) }),
+    recordDelivery: (delivery) =>
+      void putDelivery.run({ id: delivery.id, event: delivery.event, json: JSON.stringify(delivery) }),
     source: one('SELECT json FROM sources WHERE id = ?'),
     charge: one('SELECT json FROM charges WHERE id = ?'),
     chargeOfPayload: one('SELECT json FROM charges WHERE payload = ?'),
@@ -120,6 +125,8 @@ export function openState(file: string): State {
     close: () => void db.close(),
   }
 }
+
+const dated = ({ id, charge, createdAt }: RefundRecord | EventRecord) => ({ id, charge, createdAt })
 
 /** A page of one table in the order of creation; `from` and `to` are whole seconds as the API shows them, both inclusive. */
 function listOf<T>(db: Database.Database, table: 'charges' | 'refunds' | 'events') {

@@ -62,7 +62,9 @@ export function refund(
   if (!charge.refundable) return failed('charge cannot be refunded')
   if (charge.refundedAmount >= charge.amount) return failed('charge was already fully refunded')
   if (request.amount < 1) return failed('amount must be greater than 0')
-  if (request.amount > charge.amount - charge.refundedAmount) return failed('amount is greater than the remaining refundable amount')
+  if (request.amount > charge.amount - charge.refundedAmount) {
+    return failed('amount is greater than the remaining refundable amount')
+  }
   if (earlier >= REFUNDS_MAX) return failed('charge has too many refunds')
   if (given.now > state.paidAt + REFUND_DAYS * DAY_MS) return failed('charge is too old to be refunded')
 

@@ -58,7 +58,9 @@ export function addWalletRoutes(server: FastifyInstance, { account, operations, 
     await pause(switches().bankDelayMs)
     operations.sweep()
     const settled = operations.pay(charge, outcome)
-    if (settled === undefined) return complain(reply, 409, [`charge ${charge.id} cannot be paid: it is ${operations.scan(payload)?.state.status ?? 'gone'}`])
+    if (settled === undefined) {
+      return complain(reply, 409, [`charge ${charge.id} cannot be paid: it is ${operations.scan(payload)?.state.status ?? 'gone'}`])
+    }
     const { status, failure_code } = settled
     return send(reply, 200, { ...seen(charge), status, failure_code })
   })
@@ -78,4 +80,5 @@ function read<T>(request: FastifyRequest, schema: z.ZodType<T>): { readonly valu
 const send = (reply: FastifyReply, status: number, body: unknown): FastifyReply =>
   reply.code(status).type('application/json; charset=utf-8').send(prettyJson(body))
 
-const complain = (reply: FastifyReply, status: number, problems: readonly string[]): FastifyReply => send(reply, status, { problems })
+const complain = (reply: FastifyReply, status: number, problems: readonly string[]): FastifyReply =>
+  send(reply, status, { problems })

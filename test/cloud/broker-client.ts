@@ -36,10 +36,10 @@ export async function knock(port: number, username: string, password: string, mo
 }
 
 /** Resolves with what was true, or rejects after PATIENCE_MS naming what never came. */
-export async function until<T>(what: string, look: () => T | undefined | false): Promise<T> {
+export async function until<T>(what: string, look: () => Promise<T | undefined | false> | T | undefined | false): Promise<T> {
   const end = Date.now() + PATIENCE_MS
   for (;;) {
-    const seen = look()
+    const seen = await look()
     if (seen !== undefined && seen !== false) return seen
     if (Date.now() > end) throw new Error(`never came: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 10))

@@ -317,7 +317,8 @@ describe('a code that does not read back', () => {
     await drawn(counter)
     for (const frame of panel.drawn) expect(await readBack(frame)).toBeUndefined()
     link.judge(UNPAID)
-    await vi.waitFor(() => expect(register.answers).toHaveLength(1))
+    await vi.waitFor(() => expect(counter.journalHolds()).toMatchObject({ told: true }))
+    expect(register.answers).toEqual([{ answer: 'no', reason: 'payment_rejected' }])
     counter.clock.advance(SETTLED_MS)
     expect(lamps.at(-1)).toBe('out of service')
     expect(terminal.status().notReady).toBe('panel fault')
@@ -358,7 +359,8 @@ describe('a panel', () => {
     await vi.waitFor(() => expect(link.sent.at(-1)).toMatchObject({ type: 'sale.close', reason: 'code not shown' }))
     expect(terminal.status().notReady).toBe('panel fault')
     link.judge(UNPAID)
-    await vi.waitFor(() => expect(register.answers).toHaveLength(1))
+    await vi.waitFor(() => expect(counter.journalHolds()).toMatchObject({ told: true }))
+    expect(register.answers).toEqual([{ answer: 'no', reason: 'payment_rejected' }])
     register.give({ type: 'amount asked', amount: '25.00' })
     await vi.waitFor(() => expect(register.answers.at(-1)).toEqual({ answer: 'no', reason: 'terminal not ready: panel fault' }))
     await vi.waitFor(() => {
@@ -414,7 +416,7 @@ describe('a panel', () => {
     expect(panel.drawn.length - before).toBeLessThanOrEqual(2)
     expect(phaseOf(terminal)).toBe('idle')
     const fresh = createRenderer({ size: PANEL_SIZE, ...shop })
-    const digits = '1'
+    const digits = String(1 + 9_999 % 8) // The 9 999th press was Clear.
     expect(panel.visible()?.bits).toEqual(fresh.render({ screen: 'enter amount', digits, lamps: 'ready' }).bits)
   })
 

@@ -422,8 +422,10 @@ function registerSaid(line) {
 }
 
 async function ringUp() {
-  const answer = await post('/register/ring-up', { amount: byId('ring-amount').value.trim() })
-  registerSaid(answer.problem ?? `${answer.rung} sent…`)
+  const amount = byId('ring-amount').value.trim()
+  registerSaid(`${amount} …`)   // Before it is sent: the terminal may answer sooner than the bench says that it was.
+  const { problem } = await post('/register/ring-up', { amount })
+  if (problem !== undefined) registerSaid(problem)
 }
 
 /* ---- begin ---- */

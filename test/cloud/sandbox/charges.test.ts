@@ -226,7 +226,7 @@ describe('lists', () => {
 
   it('refuse a page that is none', async () => {
     const { ask, sandbox } = await openShop()
-    for (const query of ['limit=0', 'limit=x', 'offset=-1', 'order=random', 'from=yesterday', 'limit=1&limit=2']) {
+    for (const query of ['limit=0', 'limit=x', 'offset=-1', 'order=random', 'from=yesterday', 'from=2026-03-02T03:00:00ZT1', 'to=2026-03-02T25:00:00Z', 'limit=1&limit=2']) {
       expect([query, (await ask('GET', `/charges?${query}`)).json.code]).toEqual([query, 'bad_request'])
     }
     sandbox.turn({ limitAboveMax: 'refused' })

@@ -1,0 +1,166 @@
+/**
+ * npm run bench: the whole path, measured through the hardware's end, each median beside the floor of this machine taken
+ * in the same run, turn and turn about. Also the terminal's memory after many sales, and its processor time to be ready.
+ */
+import { Command, InvalidArgumentError } from 'commander'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createHmac } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { cpus, loadavg, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { startStopwatch, type Stopwatch } from './stopwatch.js'
+import { freePorts, openWorkbench, type Workbench } from './workbench.js'
+
+interface Path {
+  readonly stopwatch: Stopwatch
+  readonly webhookUrl: string
+  /** How long after an ending the next customer waits. */
+  readonly restMs: number
+}
+
+interface Times {
+  /** Amount entered -> code, verified, at the panel. */
+  readonly code: number[]
+  /** Webhook sent -> lamps. */
+  readonly lamps: number[]
+}
+
+async function main({ rounds, sales }: { rounds: number; sales: number }): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'plinth-bench-'))
+  const stopwatch = await startStopwatch(), floorWatch = await startStopwatch()
+  const workbench = await openWorkbench({
+    folder, country: 'TH', currency: 'THB', method: 'alipayplus_mpm', shopName: 'Baan Kafae', pollSeconds: 60, sandboxSwitches: ['webhooks=lose'],
+    profile: () => ({
+      panel: { driver: 'bench', widthPx: 400, heightPx: 300, pitchMm: 0.212 }, keypad: { driver: 'bench' }, register: { driver: 'none' },
+      lamps: { driver: 'bench' }, bench: { url: stopwatch.url },
+    }),
+  })
+  const floor: ChildProcess[] = []
+  try {
+    await Promise.all([workbench.sandbox.start(), workbench.gateway.start()])
+    const cost = await startTerminal(workbench, stopwatch)
+    const secret = Buffer.from(readFileSync(join(folder, 'webhook-secret'), 'utf8'), 'base64')
+    const bare = await startFloor(workbench, floorWatch, folder, floor)
+    const ours: Path = { stopwatch, webhookUrl: workbench.webhookUrl, restMs: 60 }
+
+    const warm: Times = { code: [], lamps: [] }, mine: Times = { code: [], lamps: [] }, least: Times = { code: [], lamps: [] }
+    for (let round = 0; round < 5; round++) for (const path of [ours, bare]) await playSale(path, workbench, secret, warm)
+    for (let round = 0; round < rounds; round++) {
+      await playSale(ours, workbench, secret, mine)
+      await playSale(bare, workbench, secret, least)
+    }
+    const before = memoryOf(workbench)
+    for (let sale = rounds + 5; sale < sales; sale++) await playSale(ours, workbench, secret, warm)
+    report(mine, least, { cost, before, after: memoryOf(workbench), rounds, sales: Math.max(sales, rounds + 5) })
+  } finally {
+    for (const child of floor) child.kill()
+    await workbench.close()
+    await Promise.all([stopwatch.close(), floorWatch.close()])
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+/** Keys, OK, code; the customer pays; the webhook; the lamps. */
+async function playSale({ stopwatch, webhookUrl, restMs }: Path, { sandboxUrl }: Workbench, secret: Buffer, times: Times): Promise<void> {
+  for (const digit of '2500') stopwatch.press({ type: 'digit pressed', digit })
+  await pause(restMs) // The amount stands on the panel.
+  const code = stopwatch.nextCode()
+  const enteredAt = performance.now()
+  stopwatch.press({ type: 'enter pressed' })
+  const { at: shownAt, payload } = await code
+  times.code.push(shownAt - enteredAt)
+
+  const paid = await fetch(`${sandboxUrl}/sandbox/wallet/pay`, {
+    method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ payload, outcome: 'paid' }),
+  })
+  const { charge } = await paid.json() as { charge: string } // Our own sandbox's answer.
+  await pause(restMs)
+  const body = `${JSON.stringify({ object: 'event', id: `evnt_test_${charge.slice(10)}`, livemode: false, key: 'charge.complete', data: { object: 'charge', id: charge, livemode: false } }, undefined, 2)}\n`
+  const timestamp = String(Math.floor(Date.now() / 1_000))
+  const signature = createHmac('sha256', secret).update(`${timestamp}.${body}`).digest('hex')
+  const lit = stopwatch.nextLamps('paid')
+  const sentAt = performance.now()
+  const heard = await fetch(webhookUrl, {
+    method: 'POST', body, headers: { 'content-type': 'application/json', 'omise-signature': signature, 'omise-signature-timestamp': timestamp },
+  })
+  if (!heard.ok) throw new Error(`the webhook was answered ${heard.status}`)
+  times.lamps.push(await lit - sentAt)
+  await pause(restMs)
+}
+
+async function startFloor({ sandboxUrl, secretKey }: Workbench, stopwatch: Stopwatch, folder: string, children: ChildProcess[]): Promise<Path> {
+  const [brokerPort = 0, httpPort = 0] = await freePorts(2)
+  const module = fileURLToPath(new URL('./measure-floor.js', import.meta.url))
+  const start = (args: readonly string[]): Promise<void> => new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [module, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
+    children.push(child)
+    child.stdout.once('data', () => resolve())
+    child.once('exit', (code) => reject(new Error(`the floor ended (${code})`)))
+  })
+  await start(['gateway', String(brokerPort), String(httpPort), sandboxUrl, secretKey, folder])
+  await start(['terminal', String(brokerPort), stopwatch.url, folder])
+  return { stopwatch, webhookUrl: `http://127.0.0.1:${httpPort}/`, restMs: 60 }
+}
+
+interface StartCost {
+  readonly picture: number
+  readonly ready: number
+}
+
+/** Processor milliseconds the terminal has used when its first picture arrives, and when it can sell. */
+async function startTerminal({ terminal, until }: Workbench, stopwatch: Stopwatch): Promise<StartCost> {
+  const first = stopwatch.firstPicture()
+  const started = terminal.start()
+  await first
+  const picture = processorMs(terminal.pid())
+  await started
+  await until(({ msg }) => msg === 'link up')
+  return { picture, ready: processorMs(terminal.pid()) }
+}
+
+/** utime and stime of /proc/<pid>/stat, proc(5), in ticks of 10 ms. */
+function processorMs(pid: number | undefined): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').replace(/^.*\) /, '').split(' ')
+  return (Number(fields[11]) + Number(fields[12])) * 10
+}
+
+/** Resident memory of the terminal, in MB. */
+function memoryOf({ terminal }: Workbench): number {
+  const line = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${terminal.pid()}/status`, 'latin1'))
+  return Number(line?.[1] ?? NaN) / 1_024
+}
+
+function report(mine: Times, least: Times, rest: { cost: StartCost; before: number; after: number; rounds: number; sales: number }): void {
+  const row = (what: string, ours: readonly number[], floor: readonly number[]): string =>
+    `${what.padEnd(44)} ${median(ours).toFixed(1).padStart(8)} ${median(floor).toFixed(1).padStart(8)} ${(median(ours) / median(floor)).toFixed(2).padStart(7)}`
+  process.stdout.write(`
+Medians of ${rest.rounds} sales, ours and the floor in turn, on ${cpus().length} processors (load ${loadavg()[0]?.toFixed(1)})
+
+${'milliseconds'.padEnd(44)} ${'ours'.padStart(8)} ${'floor'.padStart(8)} ${'ratio'.padStart(7)}
+${row('amount entered -> code verified on the panel', mine.code, least.code)}
+${row('webhook -> lamps', mine.lamps, least.lamps)}
+
+terminal, processor time to its first picture   ${rest.cost.picture} ms, to ready with its link up ${rest.cost.ready} ms
+terminal, memory                                ${rest.before.toFixed(0)} MB after ${rest.rounds + 5} sales, ${rest.after.toFixed(0)} MB after ${rest.sales}
+`)
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = Math.floor(sorted.length / 2)
+  return sorted.length % 2 === 1 ? sorted[middle] ?? NaN : ((sorted[middle - 1] ?? NaN) + (sorted[middle] ?? NaN)) / 2
+}
+
+const count = (text: string): number => {
+  const number = Number(text)
+  if (!Number.isInteger(number) || number < 1 || number > 100_000) throw new InvalidArgumentError('1 to 100000')
+  return number
+}
+
+const program = new Command('npm run bench --')
+  .option('--rounds <count>', 'sales measured', count, 50)
+  .option('--sales <count>', 'sales until memory is read again', count, 1_000)
+program.parse()
+await main(program.opts())

@@ -1,0 +1,514 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { createGateway, type Gateway } from '../../cloud/gateway.js'
+import { createLog } from '../../cloud/log.js'
+import { openStore, type Store } from '../../cloud/store.js'
+import type { Hint } from '../../cloud/webhook.js'
+import { createOpener, createSeal, mintKey, type OpenSeal, type PrivateKeyJson, publicPart, type Seal } from '../../device/protocol/seal.js'
+import { DownMessage, MESSAGE_BYTES_MAX, type Order, type UpMessage, upTopic, WIRE_VERSION } from '../../device/protocol/wire.js'
+import { type FakeChargeEffects, fakeChargeEffects } from '../fakes/charge-effects.js'
+import { type FakeTerminalLink, fakeTerminalLink } from '../fakes/terminal-link.js'
+import { type FakeWallClock, fakeWallClock } from '../fakes/wall-clock.js'
+import { until } from './broker-client.js'
+import { charge, codeRead, created, expiredCharge, order, paidCharge, read, START, terms } from './charge-story.js'
+
+const keys: Record<string, PrivateKeyJson> = {}
+const seals: Record<string, Seal> = {}
+let gatewaySeal: Seal
+let openDown: OpenSeal<DownMessage>
+
+beforeAll(async () => {
+  for (const id of ['T-1', 'T-2', 'T-stranger']) {
+    keys[id] = await mintKey(id)
+    seals[id] = await createSeal(keys[id])
+  }
+  const gatewayKey = await mintKey('gateway')
+  gatewaySeal = await createSeal(gatewayKey)
+  openDown = await createOpener(DownMessage, [publicPart(gatewayKey)])
+})
+
+let folder = ''
+let real: Store
+let clock: FakeWallClock
+let link: FakeTerminalLink
+let effects: FakeChargeEffects
+let gateway: Gateway
+let notes: string[] = []
+let logged: string[] = []
+/** What the store does instead of its work, when set. */
+let sabotage: { [Name in keyof Store]?: Store[Name] | undefined } = {}
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'plinth-gateway-'))
+  notes = []
+  logged = []
+  sabotage = {}
+  clock = fakeWallClock(START)
+  real = await openStore(join(folder, 'gateway.sqlite'))
+  for (const id of ['T-1', 'T-2']) {
+    const key = keys[id]
+    if (key !== undefined) await real.addTerminal({ id, key: publicPart(key), passwordHash: '' }, START)
+  }
+  await startGateway()
+})
+
+afterEach(async () => {
+  await gateway.stop()
+  await real.close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+async function startGateway(): Promise<void> {
+  const note = (what: string): void => { notes.push(what) }
+  link = fakeTerminalLink(note)
+  effects = fakeChargeEffects(note)
+  const store: Store = {
+    ...real,
+    commit: async (commit) => {
+      await (sabotage.commit ?? real.commit)(commit)
+      note(`commit ${commit.state.phase}`)
+    },
+    sale: (id) => (sabotage.sale ?? real.sale)(id),
+    outbox: (limit) => (sabotage.outbox ?? real.outbox)(limit),
+  }
+  const log = createLog('info', { write: (line) => { logged.push(line) } })
+  gateway = createGateway({ store, link, effects, seal: gatewaySeal, terms, clock, log })
+  await gateway.start()
+}
+
+/** As after a power cut and a start: a new program over the same file. */
+async function restart(): Promise<void> {
+  await gateway.stop()
+  await real.close()
+  real = await openStore(join(folder, 'gateway.sqlite'))
+  notes = []
+  await startGateway()
+}
+
+type Said = { readonly type: UpMessage['type']; readonly id: string; readonly order?: Order; readonly reason?: string; readonly openSales?: readonly string[] }
+
+const dressed = (terminal: string, message: Said): object => ({
+  v: WIRE_VERSION, terminal, epoch: 1, ...(message.type === 'hello' ? { software: 'test', configHash: 'x', openSales: [] } : {}), ...message,
+})
+
+async function say(message: Said, { from = 'T-1', signedBy, as }: { from?: string; signedBy?: string; as?: string } = {}): Promise<void> {
+  link.say(upTopic(from, message.type), await sealed(dressed(as ?? from, message), signedBy ?? from))
+}
+
+function sealed(message: object, signedBy = 'T-1'): Promise<string> {
+  const seal = seals[signedBy]
+  if (seal === undefined) throw new Error(`no key of ${signedBy}`)
+  return seal(message)
+}
+
+const open = (id = 'open-1', of: Order = order): Said => ({ type: 'sale.open', id, order: of })
+const ask = (id = 'ask-1'): Said => ({ type: 'sale.ask', id, order })
+const close = (id = 'close-1'): Said => ({ type: 'sale.close', id, order, reason: 'cancelled' })
+
+async function words(): Promise<readonly DownMessage[]> {
+  return Promise.all(link.published.map(async ({ sealed }) => {
+    const opened = await openDown(Buffer.from(sealed))
+    if ('broken' in opened) throw new Error(`a word of the gateway is ${opened.broken}`)
+    return opened.message
+  }))
+}
+
+const brief = (word: DownMessage): string => {
+  switch (word.type) {
+    case 'welcome':      return `welcome re ${word.re}`
+    case 'sale.offer':   return `offer ${word.charge} re ${word.re}`
+    case 'sale.verdict': return `${word.ending.outcome} re ${word.re}`
+  }
+}
+
+const published = (count: number): Promise<unknown> => until(`word ${count}`, () => link.published.length >= count)
+const commanded = (what: Parameters<FakeChargeEffects['waiting']>[0]): Promise<unknown> => until(what, () => effects.waiting(what) > 0)
+const logs = (text: string): Promise<unknown> => until(`the log "${text}"`, () => logged.some((line) => line.includes(text)))
+const inPhase = (phase: string): Promise<unknown> => until(phase, () => notes.includes(`commit ${phase}`))
+
+/** The usual beginning: asked, created, offered. */
+async function offered(): Promise<void> {
+  await say(open())
+  await commanded('create charge')
+  effects.answer('create charge', created('a'))
+  await commanded('read code')
+  effects.answer('read code', codeRead)
+  await published(1)
+}
+
+const hint = (chargeId: string | undefined, key = 'charge.complete'): Hint =>
+  ({ event: 'evnt_1', key, objectKind: 'charge', objectId: chargeId ?? 'x', charge: chargeId, livemode: false })
+
+describe('a sale, from request to verdict', () => {
+  test('is offered, read because of a webhook, and said to be paid, each word sealed for its terminal', async () => {
+    await offered()
+    gateway.hint(hint('a'))
+    await commanded('read charge')
+    effects.answer('read charge', read(paidCharge('a')))
+    await published(2)
+    expect((await words()).map(brief)).toEqual(['offer a re open-1', 'paid re null'])
+    expect((await words()).every(({ terminal }) => terminal === 'T-1')).toBe(true)
+    expect(new Set((await real.ledger(order.sale)).map(({ key }) => key))).toEqual(new Set(['sale paid a']))
+    const { refused } = gateway
+    expect(refused()).toEqual({})
+  })
+
+  test('records before it acts: no command and no word without its commit before it', async () => {
+    await offered()
+    await say(close())
+    await commanded('expire charge')
+    effects.answer('expire charge', read(expiredCharge('a')))
+    await published(2)
+    expect(notes.filter((note) => note !== 'listen')).toEqual([
+      'commit intent', 'create charge', 'commit bound', 'read code', 'commit bound', 'publish', 'commit bound', 'expire charge', 'commit closed', 'publish',
+    ])
+  })
+
+  test('goes on by itself when nothing is heard: the deadline reads the charge', async () => {
+    await offered()
+    clock.goTo(START + 2_000)
+    await commanded('read charge')
+    effects.answer('read charge', read(paidCharge('a')))
+    await published(2)
+    expect((await words()).map(brief)).toEqual(['offer a re open-1', 'paid re null'])
+  })
+
+  test('of a terminal that fell silent is closed at the end of its lease', async () => {
+    await offered()
+    clock.goTo(START + 150_000)
+    await commanded('expire charge')
+  })
+})
+
+describe('a repeated request', () => {
+  test('gets the very same bytes again, and nothing happens twice', async () => {
+    await offered()
+    await say(open())
+    await published(2)
+    expect(link.published[1]).toEqual(link.published[0])
+    expect(effects.executed.map((effect) => effect.do)).toEqual(['create charge', 'read code'])
+  })
+
+  test('gets them after a restart too', async () => {
+    await offered()
+    const [first] = link.published
+    await restart()
+    await say(open())
+    await published(1)
+    expect(link.published).toEqual([first])
+  })
+
+  test('said twice in one breath gets the same bytes twice', async () => {
+    await offered()
+    await Promise.all([say(ask()), say(ask()), say(ask())])
+    await published(4)
+    expect(new Set(link.published.slice(1).map(({ sealed }) => sealed)).size).toBe(1)
+  })
+
+  test('while the first is still being worked on creates nothing more', async () => {
+    await Promise.all([say(open()), say(open()), say(open('open-2'))])
+    await commanded('create charge')
+    await say({ type: 'hello', id: 'hello-1' })
+    await published(1)
+    expect(effects.executed.map((effect) => effect.do)).toEqual(['create charge'])
+  })
+})
+
+describe('somebody else\'s sale', () => {
+  test('is not for another terminal: refused, counted, nothing changed and nothing told', async () => {
+    await offered()
+    const before = await real.sale(order.sale)
+    for (const message of [open('x-1'), ask('x-2'), close('x-3')]) await say(message, { from: 'T-2' })
+    await until('three refusals', () => gateway.refused()['another order'] === 3)
+    expect(await real.sale(order.sale)).toEqual(before)
+    expect(link.published).toHaveLength(1)
+  })
+
+  test('is not for another terminal that asks at the very same moment', async () => {
+    await Promise.all([say(open('open-1')), say(close('x-1'), { from: 'T-2' })])
+    await until('one refusal', () => gateway.refused()['another order'] === 1)
+    const state = await real.sale(order.sale)
+    expect(state).toMatchObject({ phase: 'intent', asked: expect.stringMatching(/^(open-1|x-1)$/) as unknown })
+    const mine = JSON.stringify(state).includes('"T-1"')
+    expect(state).toMatchObject(mine ? { terminal: 'T-1', asked: 'open-1', doing: 'creating' } : { terminal: 'T-2', asked: 'x-1', doing: 'finding' })
+    expect(JSON.stringify(state).includes('closing')).toBe(!mine)
+  })
+
+  test.each([
+    { amountMinor: 1 }, { currency: 'SGD' as const }, { nonce: 'f'.repeat(32) }, { method: 'promptpay' as const },
+  ])('is not the same sale with %j', async (changed) => {
+    await offered()
+    await say(open('open-2', { ...order, ...changed }))
+    await until('a refusal', () => gateway.refused()['another order'] === 1)
+    expect(link.published).toHaveLength(1)
+  })
+
+  test('named in a hello tells its namer nothing', async () => {
+    await offered()
+    await say({ type: 'hello', id: 'hello-2', openSales: [order.sale] }, { from: 'T-2' })
+    await published(2)
+    await say({ type: 'hello', id: 'hello-3', openSales: [order.sale] })
+    await published(4)
+    expect((await words()).map((word) => `${word.terminal} ${brief(word)}`)).toEqual([
+      'T-1 offer a re open-1', 'T-2 welcome re hello-2', 'T-1 welcome re hello-3', 'T-1 offer a re null',
+    ])
+  })
+})
+
+describe('what is refused is counted and changes nothing', () => {
+  const refusals: Readonly<Record<string, readonly [because: string, send: () => Promise<void>]>> = {
+    'a topic that is not ours': ['foreign topic', async () => { link.say('plinth/2/T-1/up/0d/sale', await sealed(dressed('T-1', open()))) }],
+    'the right terminal in a wrong shard': ['foreign topic', async () => { link.say('plinth/1/T-1/up/zz/sale', await sealed(dressed('T-1', open()))) }],
+    'a terminal nobody enrolled': ['unknown terminal', () => say(open(), { from: 'T-stranger' })],
+    'a message signed by another terminal': ['not signed by a known key', () => say(open(), { signedBy: 'T-2', as: 'T-1' })],
+    'a message of another terminal, on this one\'s topic': ['another terminal', () => say(open(), { as: 'T-2' })],
+    'plain JSON': ['not signed by a known key', () => { link.say(upTopic('T-1', 'sale.open'), JSON.stringify(dressed('T-1', open()))); return Promise.resolve() }],
+    'nothing at all': ['not signed by a known key', () => { link.say(upTopic('T-1', 'sale.open'), ''); return Promise.resolve() }],
+    'more bytes than a message may have': ['too large', () => {
+      link.say(upTopic('T-1', 'sale.open'), 'x'.repeat(MESSAGE_BYTES_MAX + 1))
+      return Promise.resolve()
+    }],
+    'a message of another version': ['not a message', () => say({ ...open(), v: 2 } as Said)],
+    'an unknown type': ['not a message', async () => { link.say(upTopic('T-1', 'sale.open'), await sealed({ ...dressed('T-1', open()), type: 'sale.free' })) }],
+    'an amount that is no whole number': ['not a message', () => say(open('open-1', { ...order, amountMinor: 25.5 }))],
+    'an amount of zero': ['not a message', () => say(open('open-1', { ...order, amountMinor: 0 }))],
+    'a sale that is no UUID': ['not a message', () => say(open('open-1', { ...order, sale: '1; drop table sale' }))],
+  }
+  test.each(Object.entries(refusals))('%s', async (_, [because, send]) => {
+    await send()
+    await until(because, () => gateway.refused()[because] === 1)
+    expect(notes).toEqual(['listen'])
+    expect(await real.sale(order.sale)).toBeUndefined()
+  })
+
+  test('no payload, key or signature stands in the log of a whole sale and its refusals', async () => {
+    await offered()
+    await say(open(), { signedBy: 'T-2', as: 'T-1' })
+    await until('a refusal', () => gateway.refused()['not signed by a known key'] === 1)
+    const log = logged.join('')
+    expect(log).not.toContain('qr.example')
+    expect(log).not.toMatch(/eyJ[A-Za-z0-9_-]{10}/)
+    expect(log).not.toContain(keys['T-1']?.d)
+  })
+})
+
+describe('a webhook', () => {
+  test('causes exactly one read, and no word by itself', async () => {
+    await offered()
+    gateway.hint(hint('a'))
+    await commanded('read charge')
+    await say({ type: 'hello', id: 'hello-1' })
+    await published(2)
+    expect(effects.executed.map((effect) => effect.do)).toEqual(['create charge', 'read code', 'read charge'])
+    expect((await words()).map(brief)).toEqual(['offer a re open-1', 'welcome re hello-1'])
+  })
+
+  test('of a charge nobody knows is ignored', async () => {
+    await offered()
+    gateway.hint(hint('chrg_somebody_elses'))
+    await logs('webhook of a charge that is not ours')
+    expect(effects.executed.map((effect) => effect.do)).toEqual(['create charge', 'read code'])
+  })
+
+  test.each([hint(undefined), hint('a', 'charge.create')])('%j is no reason to look', async (heard) => {
+    await offered()
+    gateway.hint(heard)
+    gateway.hint(hint('chrg_somebody_elses'))
+    await logs('webhook of a charge that is not ours')
+    expect(effects.waiting('read charge')).toBe(0)
+  })
+})
+
+describe('when the broker is away', () => {
+  test('words wait, survive a restart, and are said in order when it is back', async () => {
+    await offered()
+    link.down = true
+    await say(ask('ask-1'))
+    await until('ask-1', () => real.reply('T-1', 'ask-1'))
+    await say(ask('ask-2'))
+    await until('ask-2', () => real.reply('T-1', 'ask-2'))
+    expect(link.published).toHaveLength(1)
+    await restart()
+    await published(2)
+    expect((await words()).map(brief)).toEqual(['offer a re ask-1', 'offer a re ask-2'])
+    const [first, second] = (await words()).map(({ counter }) => counter)
+    expect(second).toBeGreaterThan(first ?? Infinity)
+  })
+
+  test('they are tried again by and by, without being asked', async () => {
+    await offered()
+    link.down = true
+    await say(ask('ask-1'))
+    await logs('words wait for the broker')
+    link.down = false
+    clock.goTo(clock.now() + 2_000)
+    await published(2)
+    expect((await words()).map(brief)).toEqual(['offer a re open-1', 'offer a re ask-1'])
+  })
+
+  test('a word committed in the very moment in which the outbox was found empty is not forgotten', async () => {
+    await offered()
+    // The look that found nothing answers only after the next word has been committed.
+    let answerLate: (() => void) | undefined
+    let looks = 0
+    sabotage.outbox = async (limit) => {
+      const waiting = await real.outbox(limit)
+      if (++looks === 2) await new Promise<void>((resolve) => { answerLate = resolve })
+      return waiting
+    }
+    await say(ask('ask-1'))
+    const late = await until('the look that found nothing', () => answerLate)
+    const { commit } = real
+    sabotage.commit = async (it) => {
+      await commit(it)
+      late() // In this order the two continuations run in one go, the look's first.
+    }
+    await say(ask('ask-2'))
+    await published(3)
+    expect((await words()).map(brief)).toEqual(['offer a re open-1', 'offer a re ask-1', 'offer a re ask-2'])
+  })
+})
+
+describe('after a restart', () => {
+  test('every open sale is taken up: what was on its way is looked for, what was offered is read', async () => {
+    await offered()
+    const second = { ...order, sale: '0195f0a0-0000-7000-8000-000000000002' }
+    await say(open('open-2', second))
+    await until('the second create', () => effects.waiting('create charge') === 1)
+    await restart()
+    await until('both', () => effects.executed.length === 2)
+    expect(effects.executed.map((effect) => effect.do).sort()).toEqual(['find charges', 'read charge'])
+    expect(notes.indexOf('listen')).toBeGreaterThan(notes.lastIndexOf('commit bound'))
+  })
+
+  test('sales that ended stay ended', async () => {
+    await offered()
+    gateway.hint(hint('a'))
+    await commanded('read charge')
+    effects.answer('read charge', read(paidCharge('a')))
+    await published(2)
+    await restart()
+    await say(ask('ask-9'))
+    await published(1)
+    expect((await words()).map(brief)).toEqual(['paid re ask-9'])
+    expect(effects.executed).toEqual([])
+  })
+
+  test('counters go on growing, even when the clock was set back a day', async () => {
+    await offered()
+    await say(ask('ask-1'))
+    await published(2)
+    const before = (await words()).map(({ counter }) => counter)
+    clock.jumpTo(START - 86_400_000)
+    await restart()
+    await say(ask('ask-2'))
+    await published(1)
+    const [after] = (await words()).map(({ counter }) => counter)
+    expect(before).toEqual([...before].sort((a, b) => a - b))
+    expect(after).toBeGreaterThan(Math.max(...before))
+  })
+
+  test('a sale that could not be taken up is tried again', async () => {
+    await offered()
+    sabotage.commit = () => Promise.reject(new Error('disk is full'))
+    await restart()
+    expect(effects.executed).toEqual([])
+    sabotage.commit = undefined
+    clock.goTo(clock.now() + 10_000)
+    await commanded('read charge')
+  })
+})
+
+describe('when the disk fails', () => {
+  test('nothing is said and nothing is done, and the deadline comes back to the sale', async () => {
+    await offered()
+    gateway.hint(hint('a'))
+    await commanded('read charge')
+    sabotage.commit = () => Promise.reject(new Error('disk is full'))
+    effects.answer('read charge', read(paidCharge('a')))
+    await logs('disk is full')
+    expect(link.published).toHaveLength(1)
+    expect(await real.ledger()).toEqual([])
+    expect(await real.sale(order.sale)).toMatchObject({ phase: 'bound' })
+
+    sabotage.commit = undefined
+    clock.goTo(START + 10_000)
+    await commanded('read charge')
+    effects.answer('read charge', read(paidCharge('a')))
+    await published(2)
+    expect((await words()).map(brief)).toEqual(['offer a re open-1', 'paid re null'])
+  })
+
+  test('a first request that could not be written creates no charge', async () => {
+    sabotage.commit = () => Promise.reject(new Error('disk is full'))
+    await say(open())
+    await logs('disk is full')
+    expect(effects.executed).toEqual([])
+    sabotage.commit = undefined
+    await say(open())
+    await commanded('create charge')
+  })
+
+  test('a deadline that could neither be worked on nor read again is not lost', async () => {
+    await offered()
+    const readsOf = effects.executed.length
+    sabotage.sale = () => Promise.reject(new Error('disk cannot be read'))
+    clock.goTo(START + 2_000)
+    await logs('disk cannot be read')
+    await until('another alarm', () => (clock.next() ?? Infinity) < START + 10_000)
+    sabotage.sale = undefined
+    clock.goTo(START + 10_000)
+    await commanded('read charge')
+    expect(effects.executed.length).toBeGreaterThan(readsOf)
+  })
+
+  test('a command that breaks is done again by the deadline', async () => {
+    await offered()
+    clock.goTo(START + 2_000)
+    await commanded('read charge')
+    effects.fail('read charge', new Error('socket hang up'))
+    await logs('command failed')
+    clock.goTo(START + 10_000)
+    await commanded('read charge')
+  })
+})
+
+describe('money that needs a person', () => {
+  test('is said aloud in the log, with the reason, once', async () => {
+    await offered()
+    await say(close())
+    await commanded('expire charge')
+    effects.answer('expire charge', read(expiredCharge('a')))
+    await published(2)
+    gateway.hint(hint('a'))
+    await commanded('read charge')
+    effects.answer('read charge', read(paidCharge('a')))
+    await inPhase('exception')
+    await logs('a person must look')
+    gateway.hint(hint('a'))
+    await say(ask('ask-9'))
+    await published(3)
+    expect((await words()).map(brief)).toEqual(['offer a re open-1', 'unpaid re close-1', 'unpaid re ask-9'])
+    expect(logged.filter((line) => line.includes('a person must look'))).toHaveLength(1)
+    expect((await real.ledger()).map(({ account, minor }) => `${account} ${minor}`)).toEqual(['receivable 2456', 'fees 44', 'late -2500'])
+  })
+})
+
+describe('two sales at once', () => {
+  test('do not wait for one another', async () => {
+    const second = { ...order, sale: '0195f0a0-0000-7000-8000-000000000002' }
+    await say(open('open-1'))
+    await say(open('open-2', second))
+    await until('both creates', () => effects.waiting('create charge') === 2)
+    const forSecond = effects.executed.findIndex((effect) => 'order' in effect && effect.order.sale === second.sale)
+    expect(forSecond).toBeGreaterThanOrEqual(0)
+    effects.answer('create charge', created(forSecond === 0 ? 'b' : 'a'))
+    await commanded('read code')
+    effects.answer('read code', codeRead)
+    await published(1)
+    expect(effects.waiting('create charge')).toBe(1)
+    expect(charge('a').status).toBe('pending')
+  })
+})
