@@ -23,6 +23,15 @@ export async function enrol(store: Store, { terminal, brokerUrl, gatewayKey, ide
   const key = await mintKey(terminal)
   const password = randomBytes(32).toString('base64url')
   const identity = { terminal, broker: { url: brokerUrl, username: terminal, password }, key, gatewayKeys: [gatewayKey] }
-  writeFileSync(identityFile, `${JSON.stringify(identity, undefined, 2)}\n`, { mode: 0o600, flag: 'wx' })
+  writeNew(identityFile, `${JSON.stringify(identity, undefined, 2)}\n`)
   await store.addTerminal({ id: terminal, key: publicPart(key), passwordHash: passwordHash(password) }, at)
+}
+
+function writeNew(file: string, text: string): void {
+  try {
+    writeFileSync(file, text, { mode: 0o600, flag: 'wx' })
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
+    throw new Error(code === 'EEXIST' ? `${file} exists already and is not overwritten` : `${file} cannot be written (${String(code)})`, { cause })
+  }
 }

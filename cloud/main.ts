@@ -24,6 +24,8 @@ import { embeddedLink, externalLink, type TerminalLink } from './terminal-link.j
 import { webhookRoute } from './webhook.js'
 
 const STOP_MS = 5_000
+/** A configuration or a command line that a person must correct first. */
+const EXIT_CORRECT_FIRST = 2
 
 interface Running {
   readonly webhookUrl: string
@@ -97,7 +99,7 @@ function configOrExit(file: string): GatewayConfig {
   const loaded = loadGatewayConfig(file)
   if ('config' in loaded) return loaded.config
   process.stderr.write(`${formatProblems(loaded.problems)}\n`)
-  process.exit(2)
+  process.exit(EXIT_CORRECT_FIRST)
 }
 
 async function run({ config: file }: { config: string }): Promise<void> {
@@ -143,6 +145,7 @@ async function enrolTerminal(terminal: string, options: { config: string; out: s
 }
 
 const program = new Command('plinth-gateway').description('The merchant cloud of Plinth terminals')
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : EXIT_CORRECT_FIRST)) // Before the commands, which inherit it.
 program.command('run').description('run the gateway').requiredOption('--config <file>', 'gateway.json').action(run)
 program.command('check').description('say every problem of a configuration').requiredOption('--config <file>', 'gateway.json')
   .action(({ config }: { config: string }) => {

@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { v7 as uuidv7 } from 'uuid'
+import type { Panel } from '../drivers/driver.js'
 import { openHardware } from '../drivers/open.js'
 import { configHash, loadConfig } from '../firmware-config/load.js'
 import { formatProblems } from '../firmware-config/problems.js'
@@ -15,16 +16,17 @@ import type { Config } from '../firmware-config/schema.js'
 import { checkTogether } from './check.js'
 import { monotonicClock } from './clock.js'
 import { createCloudLink } from './cloud-link.js'
-import { openJournal } from './journal.js'
+import { type Journal, openJournal } from './journal.js'
 import { createLog } from './log.js'
 import { loadReader } from './qr.js'
-import { createRenderer, type Renderer } from './render.js'
+import { blankFrame, createRenderer, type Renderer } from './render.js'
 import { createTerminal, type Terminal } from './terminal.js'
 
 /** As systemd's EX_IOERR and EX_CONFIG, which the unit's restart rules tell apart. */
 const EXIT_JOURNAL = 74
 const EXIT_CONFIG = 2
-const STOP_MS = 5_000
+/** A slow e-ink panel first ends its picture and then shows white, 4 s each; the unit's TimeoutStopSec is 15 s. */
+const STOP_MS = 12_000
 
 const rendererFor = ({ profile: { panel: { widthPx, heightPx, pitchMm } }, site }: Config): Renderer =>
   createRenderer({ size: { widthPx, heightPx, pitchMm }, ...site })
@@ -35,7 +37,7 @@ async function openTerminal(config: Config, log: Logger): Promise<{ terminal: Te
   const hardware = await openHardware(config.profile, {
     log, stdin: process.stdin, interrupt: stop, now: () => clock.now(), random: Math.random,
   })
-  const journal = openJournal(config.journal, Date.now())
+  const journal = await openJournalOrBlank(config.journal, hardware.panel, log)
   const link = await createCloudLink({
     identity: config.identity, epoch: journal.epoch, software: version(), configHash: configHash(config),
     openSales: () => openSales(), clock, random: Math.random, log,
@@ -61,6 +63,17 @@ async function openTerminal(config: Config, log: Logger): Promise<{ terminal: Te
       await hardware.close()
       journal.close()
     },
+  }
+}
+
+/** Without its journal a terminal may do nothing; but a panel that keeps its picture must not keep a payable code. */
+async function openJournalOrBlank(file: string, panel: Panel, log: Logger): Promise<Journal> {
+  try {
+    return openJournal(file, Date.now())
+  } catch (error) {
+    log.fatal({ file, error }, 'journal could not be opened')
+    await panel.draw(blankFrame(panel.size)).catch((cause: unknown) => log.error({ error: cause }, 'panel could not be blanked'))
+    process.exit(EXIT_JOURNAL)
   }
 }
 

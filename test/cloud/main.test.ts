@@ -1,0 +1,172 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { passwordHash } from '../../cloud/broker.js'
+import { openStore } from '../../cloud/store.js'
+import { PrivateKeyJson, publicPart } from '../../device/protocol/seal.js'
+import { Identity } from '../../firmware-config/schema.js'
+
+const PROGRAM = join(import.meta.dirname, '../../dist/cloud/main.js')
+
+let folder = ''
+beforeEach(() => { folder = mkdtempSync(join(tmpdir(), 'plinth-main-')) })
+afterEach(() => rmSync(folder, { recursive: true, force: true }))
+
+const at = (name: string): string => join(folder, name)
+const readJson = (name: string): unknown => JSON.parse(readFileSync(at(name), 'utf8'))
+
+interface Ended {
+  readonly code: number | null
+  readonly out: string
+  readonly err: string
+}
+
+function gateway(...words: readonly string[]): Ended {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [PROGRAM, ...words], { encoding: 'utf8', timeout: 20_000 })
+  return { code: status, out: stdout, err: stderr }
+}
+
+/** A folder as `init` makes it, with the key of an account put in. */
+function ready(): void {
+  expect(gateway('init', at('g')).code).toBe(0)
+  writeFileSync(at('g/secret-key'), 'skey_test_5x6636kemfhdaxmrodv\n', { mode: 0o600 })
+}
+
+const enrolled = (terminal: string, out: string): Ended => gateway('enrol', terminal, '--config', at('g/gateway.json'), '--out', at(out))
+
+describe('plinth-gateway init', () => {
+  test('makes a folder that lacks nothing but the key of the account, and says so', () => {
+    const { code, out, err } = gateway('init', at('g'))
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    expect(out).toContain(at('g/secret-key'))
+    const checked = gateway('check', '--config', at('g/gateway.json'))
+    expect(checked.code).toBe(2)
+    expect(checked.err.trim().split('\n').filter((line) => line.startsWith('  ') && !line.includes('hint:'))).toEqual([
+      `  omise.secretKeyFile: ${at('g/secret-key')} is missing`,
+    ])
+  })
+
+  test('keeps what it made from others', () => {
+    gateway('init', at('g'))
+    for (const name of ['g/seal-key.json', 'g/webhook-secret']) expect(statSync(at(name)).mode & 0o777).toBe(0o600)
+    expect(PrivateKeyJson.safeParse(readJson('g/seal-key.json')).success).toBe(true)
+  })
+
+  test('never makes a second key over the first: every terminal believes only the first', () => {
+    gateway('init', at('g'))
+    const key = readFileSync(at('g/seal-key.json'), 'utf8')
+    const again = gateway('init', at('g'))
+    expect(again.code).toBe(1)
+    expect(again.err).toBe(`plinth-gateway: ${at('g/gateway.json')} exists already\n`)
+    rmSync(at('g/gateway.json'))
+    expect(gateway('init', at('g')).code).toBe(1)
+    expect(readFileSync(at('g/seal-key.json'), 'utf8')).toBe(key)
+  })
+})
+
+describe('plinth-gateway check', () => {
+  test('says that a good configuration is good', () => {
+    ready()
+    expect(gateway('check', '--config', at('g/gateway.json'))).toEqual({ code: 0, out: `${at('g/gateway.json')} is good\n`, err: '' })
+  })
+
+  test('says every problem at once and exits with 2', () => {
+    writeFileSync(at('bad.json'), JSON.stringify({ omise: { secretKeyFile: 'x' }, log: 'loud', colour: 'red' }))
+    const { code, err } = gateway('check', '--config', at('bad.json'))
+    expect(code).toBe(2)
+    for (const path of ['colour', 'log', 'omise.webhookSecretFiles']) expect(err).toContain(`${path}: `)
+  })
+
+  test('exits with 2 when there is no such file', () => {
+    const { code, err } = gateway('check', '--config', at('nowhere.json'))
+    expect(code).toBe(2)
+    expect(err).toContain(at('nowhere.json'))
+    expect(err).not.toMatch(/\n\s+at /)
+  })
+})
+
+describe('plinth-gateway run', () => {
+  test('does not start with a bad configuration: exit 2, and nothing was made', () => {
+    gateway('init', at('g'))
+    const { code, err } = gateway('run', '--config', at('g/gateway.json'))
+    expect(code).toBe(2)
+    expect(err).toContain('omise.secretKeyFile')
+    expect(existsSync(at('g/gateway.sqlite'))).toBe(false)
+  })
+
+  test('says in a sentence that its port is taken, or its host is not of this machine', () => {
+    ready()
+    const settings = readJson('g/gateway.json') as object
+    writeFileSync(at('g/gateway.json'), JSON.stringify({ ...settings, broker: { kind: 'embedded', host: '192.0.2.1', port: 1883 } }))
+    const { code, err } = gateway('run', '--config', at('g/gateway.json'))
+    expect(code).toBe(1)
+    expect(err).toMatch(/^plinth-gateway: the broker cannot listen on 192\.0\.2\.1:1883: .+\n$/)
+  })
+})
+
+describe('plinth-gateway enrol', () => {
+  test('writes the identity of a terminal for its owner alone, and keeps only what it needs to recognise it', async () => {
+    ready()
+    const { code, out, err } = enrolled('T-1', 'identity.json')
+    expect({ code, err }).toEqual({ code: 0, err: '' })
+    expect(statSync(at('identity.json')).mode & 0o777).toBe(0o600)
+    const identity = Identity.parse(readJson('identity.json'))
+    expect(identity).toMatchObject({ terminal: 'T-1', broker: { url: 'mqtt://127.0.0.1:1883', username: 'T-1' } })
+    expect(identity.gatewayKeys).toEqual([publicPart(PrivateKeyJson.parse(readJson('g/seal-key.json')))])
+    expect(out).not.toContain(identity.broker.password)
+
+    const store = await openStore(at('g/gateway.sqlite'))
+    const known = await store.terminal('T-1')
+    await store.close()
+    expect(known).toEqual({ id: 'T-1', key: publicPart(identity.key), passwordHash: passwordHash(identity.broker.password) })
+    const database = readFileSync(at('g/gateway.sqlite'))
+    expect(database.includes(identity.key.d) || database.includes(identity.broker.password)).toBe(false)
+  })
+
+  test('never writes over an identity file, and then changes nothing for the terminal either', async () => {
+    ready()
+    enrolled('T-1', 'identity.json')
+    const text = readFileSync(at('identity.json'), 'utf8')
+    const again = enrolled('T-1', 'identity.json')
+    expect(again).toEqual({ code: 1, out: '', err: `plinth-gateway: ${at('identity.json')} exists already and is not overwritten\n` })
+    expect(readFileSync(at('identity.json'), 'utf8')).toBe(text)
+    const store = await openStore(at('g/gateway.sqlite'))
+    expect((await store.terminal('T-1'))?.passwordHash).toBe(passwordHash(Identity.parse(JSON.parse(text)).broker.password))
+    await store.close()
+  })
+
+  test.each(['T 1', 'T/1', '+', '#', '../T', '$SYS', 'ท-1', 'T'.repeat(65)])('refuses the terminal id %j, which could not stand in a topic', (id) => {
+    ready()
+    const { code, err } = enrolled(id, 'identity.json')
+    expect(code).toBe(1)
+    expect(err).toContain('must be 1 to 64 letters, digits, _ or -')
+    expect(existsSync(at('identity.json'))).toBe(false)
+  })
+
+  test('tells the terminal another address of the broker when it is given one', () => {
+    ready()
+    gateway('enrol', 'T-1', '--config', at('g/gateway.json'), '--out', at('identity.json'), '--broker', 'mqtts://broker.example:8883')
+    expect(readJson('identity.json')).toMatchObject({ broker: { url: 'mqtts://broker.example:8883' } })
+  })
+})
+
+describe('a wrong command line', () => {
+  test.each([
+    [[]], [['fly']], [['run']], [['check']], [['run', '--config']], [['run', '--config', 'x', '--colour', 'red']], [['enrol', '--config', 'x', '--out', 'y']],
+    [['enrol', 'T-1']], [['init']],
+  ])('%j exits with 2 and says what would be right', (words) => {
+    const { code, out, err } = gateway(...words)
+    expect({ code, out }).toEqual({ code: 2, out: '' })
+    expect(err).toMatch(/error: |Usage: /)
+    expect(err).not.toMatch(/\n\s+at /)
+  })
+
+  test('a question for help is answered, with exit 0', () => {
+    const { code, out } = gateway('--help')
+    expect(code).toBe(0)
+    for (const command of ['run', 'check', 'init', 'enrol']) expect(out).toContain(command)
+    expect(gateway('enrol', '--help').code).toBe(0)
+  })
+})
