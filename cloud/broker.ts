@@ -1,7 +1,7 @@
 /**
  * The embedded MQTT broker (aedes): each terminal has its own credentials and can touch its own topics only.
- * Anything else it tries closes its connection. The packet guard stands before the parser, because the parser itself
- * would swallow an announced 256 MB.
+ * A foreign publish closes its connection, a foreign subscription is answered with 0x80. The packet guard stands before
+ * the parser, because the parser itself would swallow an announced 256 MB.
  */
 import { Aedes, type AuthenticateError, type Client } from 'aedes'
 import { createHash, timingSafeEqual } from 'node:crypto'
@@ -71,6 +71,7 @@ export async function startBroker({ host, port, passwordHashOf, connectionsMax =
   })
   server.maxConnections = connectionsMax
   await listening(server, host, port)
+  server.on('error', (error) => log.error({ error }, 'connection not accepted')) // Out of files, perhaps: others go on.
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error(`the broker has no port on ${host}`)
   log.info({ host, port: address.port }, 'broker listening')
@@ -148,6 +149,10 @@ export function createPacketGuard(bytesMax: number): Transform {
 }
 
 const listening = (server: Server, host: string, port: number): Promise<void> => new Promise((resolve, reject) => {
-  server.once('error', (cause) => reject(new Error(`the broker cannot listen on ${host}:${port}: ${cause.message}`, { cause })))
-  server.listen(port, host, () => resolve())
+  const refuse = (cause: Error): void => reject(new Error(`the broker cannot listen on ${host}:${port}: ${cause.message}`, { cause }))
+  server.once('error', refuse)
+  server.listen(port, host, () => {
+    server.off('error', refuse)
+    resolve()
+  })
 })

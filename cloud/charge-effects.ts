@@ -86,7 +86,12 @@ export function createChargeEffects({ omise, codes, sendExpiresAt, log }: Tools)
     'expire orphan': async ({ charge }) => {
       const answer = await omise.expireCharge(charge)
       log.warn({ charge, answer: answer.answer }, 'orphan charge closed')
-      return undefined
+      if (answer.answer !== 'refused') return undefined
+      // It had ended by itself. If that was by a payment, it must not go by unseen.
+      const seen = await omise.retrieveCharge(charge)
+      if (seen.answer !== 'ok') return undefined
+      if (seen.value.paid) log.error({ charge }, 'orphan charge is paid: a person must look')
+      return { type: 'charge read', charge: seen.value }
     },
   }
 
@@ -136,12 +141,15 @@ const isPassing = (reason: Unreadable): boolean =>
 async function findCharges(omise: Omise, sale: string, since: number): Promise<readonly Charge[] | undefined> {
   const found: Charge[] = []
   const from = new Date(since - LIST_SKEW_MS).toISOString()
+  let offset = 0
   for (let page = 0; page < LIST_PAGES_MAX; page++) {
-    const answer: Answer<Page<Charge>> =
-      await omise.listCharges({ from, limit: PAGE_ITEMS_MAX, offset: page * PAGE_ITEMS_MAX, order: 'chronological' })
+    const answer: Answer<Page<Charge>> = await omise.listCharges({ from, limit: PAGE_ITEMS_MAX, offset, order: 'chronological' })
     if (answer.answer !== 'ok' || answer.value.unreadable > 0) return undefined
-    found.push(...answer.value.items.filter((charge) => charge.metadata['plinth_sale'] === sale))
-    if ((page + 1) * PAGE_ITEMS_MAX >= answer.value.total) return found
+    const { items, total } = answer.value
+    found.push(...items.filter((charge) => charge.metadata['plinth_sale'] === sale))
+    offset += items.length // What came, not what was asked for: the API may give less.
+    if (offset >= total) return found
+    if (items.length === 0) return undefined
   }
   return undefined
 }

@@ -9,7 +9,7 @@ import { Aedes } from 'aedes'
 import Database from 'better-sqlite3'
 import { createCanvas } from 'canvas'
 import { createServer as createHttpServer } from 'node:http'
-import { createServer } from 'node:net'
+import { createServer, Socket } from 'node:net'
 import { join } from 'node:path'
 import mqtt from 'mqtt'
 import { pino } from 'pino'
@@ -78,8 +78,7 @@ async function terminal(brokerPort: number, benchUrl: string, folder: string): P
   const commit = openDatabase(join(folder, 'floor-terminal.sqlite'))
   const bench = await openBench({ url: benchUrl, size: SIZE, log: pino({ level: 'silent' }) })
   const client = await mqtt.connectAsync(`mqtt://127.0.0.1:${brokerPort}`, { protocolVersion: 4 })
-  const stream: unknown = client.stream
-  if (stream instanceof Object && 'setNoDelay' in stream && typeof stream.setNoDelay === 'function') stream.setNoDelay(true)
+  if (client.stream instanceof Socket) client.stream.setNoDelay(true)
   await client.subscribeAsync('down', { qos: 1 })
   const draw = createDrawing()
   client.on('message', (_topic, bytes) => {

@@ -1,7 +1,7 @@
 /**
  * Plays a terminal's hardware and notes when each picture and each lamp arrived: what the measurements look through.
  */
-import { type RawData, WebSocket, WebSocketServer } from 'ws'
+import { type RawData, type WebSocket, WebSocketServer } from 'ws'
 import { readBack } from '../device/qr.js'
 import { bytesOf, HardwareMessage, readMessage, textOf, unpackFrame } from '../drivers/bench.js'
 import type { Input, LampPattern } from '../drivers/driver.js'

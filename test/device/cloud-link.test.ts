@@ -167,12 +167,12 @@ describe('the link', () => {
   })
 
   test('that is refused for its password keeps trying, and is up when the gateway knows it', async () => {
-    let known: string | undefined
-    const shop = await openShop(welcome, 0, () => known)
+    const gateway: { knows?: string } = {}
+    const shop = await openShop(welcome, 0, () => gateway.knows)
     const terminal = await openTerminal(shop.broker.port)
     await meanwhile(terminal, () => expect(terminal.said.filter((line) => line.includes('link lost')).length).toBeGreaterThanOrEqual(3))
     expect(terminal.events).toEqual([])
-    known = PASSWORD
+    gateway.knows = PASSWORD
     await meanwhile(terminal, () => expect(types(terminal.events)).toBe('link up'))
   })
 

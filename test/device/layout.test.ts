@@ -91,7 +91,8 @@ describe('a column', () => {
   test('never inks outside its box', () => {
     const { context, typesetter, ink } = sheet(120, 120)
     const box = { x: 30, y: 40, widthPx: 60, heightPx: 50 }
-    drawColumn({ context, typesetter }, { box, emPx: 20, align: 'left', blocks: [text('WWWWWWWW', 3), { kind: 'rule' }, amount(999_999_999), text('ชำระ', 4)] })
+    const used = drawColumn({ context, typesetter }, { box, emPx: 20, align: 'left', blocks: [text('WWWWWWWW', 3), { kind: 'rule' }, amount(999_999_999), text('ชำระ', 4), text('HHH'), text('HHH'), text('HHH')] })
+    expect(used).toBeGreaterThan(box.heightPx) // It had to be cut.
     for (let y = 0; y < 120; y++) {
       for (let x = 0; x < 120; x++) {
         if (x < 30 || x >= 90 || y < 40 || y >= 90) expect(ink(x, y), `${x},${y}`).toBe(false)

@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { LogRecord, ProgramName } from '../../scripts/workbench.js'
-import { createShop, type Shop } from './shop.js'
+import { createShop, payWheneverACodeIsShown, type Shop } from './shop.js'
 
 vi.setConfig({ testTimeout: 180_000 })
 
@@ -63,27 +63,6 @@ describe('a customer with a photograph of the code', () => {
     await expect(shop.wallet('pay', { payload, outcome: 'paid' })).rejects.toThrow('409')
   })
 })
-
-/** As impatient as customers are: whatever code can be read off the panel is paid, once. */
-function payWheneverACodeIsShown(shop: Shop): { leave(): void } {
-  const left = new AbortController()
-  const visit = async (): Promise<void> => {
-    while (!left.signal.aborted) {
-      const payload = await shop.look().catch(() => undefined) // A picture that is just being replaced.
-      if (payload !== undefined) {
-        try {
-          await shop.wallet('pay', { payload, outcome: 'paid' })
-          return
-        } catch (error) {
-          if (error instanceof Error && error.message.includes('409')) return // Closed or paid already.
-        }
-      }
-      await pause(50)
-    }
-  }
-  void visit()
-  return { leave: () => { left.abort() } }
-}
 
 /** The terminal has a last word for the sale and the gateway waits for nothing. */
 async function settled(shop: Shop): Promise<void> {

@@ -88,6 +88,10 @@ describe('a sealed message', () => {
     expect(await open(bytesOf(`${input}.${base64url(signature)}`))).toEqual(UNKNOWN)
   })
 
+  test('is nothing under another name of the right algorithm: there is one', async () => {
+    for (const alg of ['Ed25519', 'eddsa', 'EDDSA']) expect(await open(bytesOf(sealByHand({ ...header, alg }, good))), alg).toEqual(UNKNOWN)
+  })
+
   test('is nothing when it demands what we do not know', async () => {
     expect(await open(bytesOf(sealByHand({ ...header, crit: ['exp'], exp: 1 }, good)))).toEqual(UNKNOWN)
   })
