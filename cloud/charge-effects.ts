@@ -89,8 +89,8 @@ export function createChargeEffects({ omise, codes, sendExpiresAt, log }: Tools)
       if (answer.answer !== 'refused') return undefined
       // It had ended by itself. If that was by a payment, it must not go by unseen.
       const seen = await omise.retrieveCharge(charge)
-      if (seen.answer !== 'ok') return undefined
-      if (seen.value.paid) log.error({ charge }, 'orphan charge is paid: a person must look')
+      if (seen.answer !== 'ok' || !seen.value.paid) return undefined
+      log.error({ charge }, 'orphan charge is paid: a person must look')
       return { type: 'charge read', charge: seen.value }
     },
   }

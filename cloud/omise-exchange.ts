@@ -4,13 +4,21 @@
  */
 import type { Logger } from 'pino'
 import { z } from 'zod'
-import type { Answer, NoAnswer } from './omise.js'
 
 /** omise-api.md, section 1: shapes differ between versions, so each request names the one we read. */
 export const OMISE_VERSION = '2019-05-29'
 
 /** The largest answer we read, and the largest code document, in bytes. */
 export const ANSWER_BYTES_MAX = 1_048_576
+
+/** Why we do not know. For a write it means: it may have happened, or not. */
+export type NoAnswer = 'timeout' | 'network' | 'server error' | 'unreadable answer' | 'rate limited'
+
+export type Answer<T> =
+  | { readonly answer: 'ok'; readonly value: T }
+  /** The API understood and said no: nothing happened. `code` is an open set (omise-api.md, section 1). */
+  | { readonly answer: 'refused'; readonly status: number; readonly code: string; readonly message: string }
+  | { readonly answer: 'none'; readonly because: NoAnswer; readonly text: string }
 
 const READ_ATTEMPTS_MAX = 3
 const READ_PAUSE_MS = 200

@@ -6,19 +6,12 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { z } from 'zod'
-import { ask, type Call, download, type Reader, repeat } from './omise-exchange.js'
+import { type Answer, ask, type Call, download, type NoAnswer, type Reader, repeat } from './omise-exchange.js'
 
 /** The API's own bound on a page of a list. */
 export const PAGE_ITEMS_MAX = 100
 
-/** Why we do not know. For a write it means: it may have happened, or not. */
-export type NoAnswer = 'timeout' | 'network' | 'server error' | 'unreadable answer' | 'rate limited'
-
-export type Answer<T> =
-  | { readonly answer: 'ok'; readonly value: T }
-  /** The API understood and said no: nothing happened. `code` is an open set (omise-api.md, section 1). */
-  | { readonly answer: 'refused'; readonly status: number; readonly code: string; readonly message: string }
-  | { readonly answer: 'none'; readonly because: NoAnswer; readonly text: string }
+export type { Answer, NoAnswer }
 
 export type Metadata = Readonly<Record<string, unknown>>
 

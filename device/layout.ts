@@ -109,7 +109,7 @@ function place(pen: Pen, column: Column, scale: number): readonly Placed[] {
 
   return column.blocks.flatMap((block, i): readonly Placed[] => {
     switch (block.kind) {
-      case 'space': // The first and the last stand at an edge, where no gap is needed.
+      case 'space': // One that stands first is at an edge, where no gap is needed.
         return [{ heightPx: i === 0 ? 0 : Math.round(SPACE_EM * em * scale), gapPx: 0, space: true, draw: () => undefined }]
       case 'rule':
         return [plain(Math.max(1, Math.round(em / 14)), (y) => { rule(pen, column, y, em) })]

@@ -150,7 +150,7 @@ async function load(): Promise<Reader> {
 }
 
 const WHITE = 0xffffffff
-const BLACK = 0xff000000 // Opacity is the highest byte on every machine Node runs on with little-endian words.
+const BLACK = 0xff000000 // The highest byte is opacity: every machine we run on is little-endian.
 
 /** A decoder wants pictures of four bytes a dot: red, green, blue, opacity. */
 function unpack({ widthPx, heightPx, bits }: Frame): { data: Uint8ClampedArray; width: number; height: number; colorSpace: 'srgb' } {

@@ -123,9 +123,10 @@ describe('an orphan is closed', () => {
     expect(logged).toContain('a person must look')
   })
 
-  test('quietly, when it had ended unpaid', async () => {
-    const ended = seenAs('a', order.sale, { status: 'expired' })
-    const { logged } = await execute({ expireCharge: () => Promise.resolve(refused), retrieveCharge: () => Promise.resolve(ok(ended)) }, [expireOrphan])
+  test.each(['expired', 'failed', 'pending'])('quietly, and without trying for ever, when it is %s', async (status) => {
+    const known = { expireCharge: () => Promise.resolve(refused), retrieveCharge: () => Promise.resolve(ok(seenAs('a', order.sale, { status }))) }
+    const { events, logged } = await execute(known, [expireOrphan])
+    expect(events).toEqual([undefined])
     expect(logged).not.toContain('a person must look')
   })
 })

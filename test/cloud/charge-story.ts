@@ -92,12 +92,9 @@ export function play(lines: readonly Line[], from: State = initial): Played {
 }
 
 function eventText(event: Event): string {
-  switch (event.type) {
-    case 'charge created':
-    case 'charge read':   return `${event.type}: ${event.charge.id} ${event.charge.status} `
-    case 'charges found': return `found ${event.charges.map(({ id, status }) => `${id} ${status}`).join(', ') || 'none'} `
-    default:              return `${event.type} `
-  }
+  if ('charge' in event) return `${event.type}: ${event.charge.id} ${event.charge.status} `
+  if ('charges' in event) return `found ${event.charges.map(({ id, status }) => `${id} ${status}`).join(', ') || 'none'} `
+  return `${event.type} `
 }
 
 function effectText(effect: Effect): string {
