@@ -37,6 +37,7 @@ let effects: FakeChargeEffects
 let gateway: Gateway
 let notes: string[] = []
 let logged: string[] = []
+let brokerDiesAfterOneWord = false
 /** What the store does instead of its work, when set. */
 let sabotage: { [Name in keyof Store]?: Store[Name] | undefined } = {}
 
@@ -44,6 +45,7 @@ beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'plinth-gateway-'))
   notes = []
   logged = []
+  brokerDiesAfterOneWord = false
   sabotage = {}
   clock = fakeWallClock(START)
   real = await openStore(join(folder, 'gateway.sqlite'))
@@ -61,7 +63,10 @@ afterEach(async () => {
 })
 
 async function startGateway(): Promise<void> {
-  const note = (what: string): void => { notes.push(what) }
+  const note = (what: string): void => {
+    notes.push(what)
+    if (what === 'publish' && brokerDiesAfterOneWord) link.down = true
+  }
   link = fakeTerminalLink(note)
   effects = fakeChargeEffects(note)
   const store: Store = {
@@ -335,6 +340,22 @@ describe('when the broker is away', () => {
     expect((await words()).map(brief)).toEqual(['offer a re ask-1', 'offer a re ask-2'])
     const [first, second] = (await words()).map(({ counter }) => counter)
     expect(second).toBeGreaterThan(first ?? Infinity)
+  })
+
+  test('a word is struck off only when it was said, not when the one before it was', async () => {
+    await offered()
+    link.down = true
+    for (const id of ['ask-1', 'ask-2', 'ask-3']) {
+      await say(ask(id))
+      await until(id, () => real.reply('T-1', id))
+    }
+    brokerDiesAfterOneWord = true
+    await restart()
+    await until('ask-1 struck off', async () => (await real.outbox(10)).length === 2)
+    brokerDiesAfterOneWord = false
+    await restart()
+    await published(2)
+    expect((await words()).map(brief)).toEqual(['offer a re ask-2', 'offer a re ask-3'])
   })
 
   test('they are tried again by and by, without being asked', async () => {

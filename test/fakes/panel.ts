@@ -1,5 +1,5 @@
 /** A panel that remembers what it showed, draws when it is let, and breaks when it is told to. */
-import { DriverError, type Frame, type Panel, type PanelSize } from '../../drivers/driver.js'
+import { DriverError, type Frame, type Panel, type PanelSize, strideBytes } from '../../drivers/driver.js'
 
 export interface FakePanel extends Panel {
   /** Every picture that became visible, oldest first. */
@@ -22,6 +22,7 @@ export function createFakePanel(onDraw: () => void = () => undefined, size: Pane
   let held = false
   let failures = 0
   let waiting: (() => void)[] = []
+  let closed = false
 
   return {
     size,
@@ -35,8 +36,13 @@ export function createFakePanel(onDraw: () => void = () => undefined, size: Pane
       waiting = []
     },
     failNext(count) { failures = count },
-    async draw(frame) {
+    async draw({ widthPx, heightPx, bits }) {
       onDraw()
+      if (closed) throw new DriverError('PANEL_WRITE_FAILED', 'panel is closed')
+      if (widthPx !== size.widthPx || heightPx !== size.heightPx || bits.length !== strideBytes(widthPx) * heightPx) {
+        throw new DriverError('PANEL_WRONG_SIZE', `picture of ${widthPx} x ${heightPx} on a panel of ${size.widthPx} x ${size.heightPx}`)
+      }
+      const frame: Frame = { widthPx, heightPx, bits: bits.slice() }
       if (held) await new Promise<void>((resolve) => { waiting.push(resolve) })
       if (failures > 0) {
         failures--
@@ -44,7 +50,10 @@ export function createFakePanel(onDraw: () => void = () => undefined, size: Pane
       }
       drawn.push(frame)
     },
-    close: () => Promise.resolve(),
+    close() {
+      closed = true
+      return Promise.resolve()
+    },
   }
 }
 
