@@ -69,6 +69,7 @@ function createLink(
   seal: Seal, open: OpenSeal<DownMessage>, { clock, log }: { clock: Clock; log: Logger },
 ): CloudLink {
   const { terminal, broker } = identity
+  const mqttOptions = clientOptions(identity) // An authority that cannot be read stops the program at its start.
   const refusals: Record<string, number> = {}
   let deliver: (event: LinkEvent) => void = () => undefined
   let connectMqtt: typeof import('mqtt').connect | undefined
@@ -95,7 +96,7 @@ function createLink(
     const gone: UpMessage = { ...envelope(), type: 'gone', id: `gone-${epoch}` }
     const will = { topic: upTopic(terminal, 'gone'), payload: Buffer.from(await seal(gone)), qos: 1, retain: false } as const
     if (stopped || connectMqtt === undefined) return
-    const fresh = connectMqtt(broker.url, { ...clientOptions(identity), will })
+    const fresh = connectMqtt(broker.url, { ...mqttOptions, will })
     client = fresh
     fresh.on('connect', () => {
       withoutDelay(fresh)

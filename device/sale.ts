@@ -9,6 +9,7 @@
  */
 import { type Amount, amountFromDigits, AMOUNT_DIGITS_MAX } from './protocol/money.js'
 import { type AmountRefusal, type PaymentMethodName, refuseAmount } from './protocol/payment-method.js'
+import { checkPayload } from './protocol/payload.js'
 import type { CloseReason, Ending, Order } from './protocol/wire.js'
 
 /** Milliseconds on a clock that never goes backwards. Meaningless after a restart. */
@@ -223,6 +224,10 @@ function opening(state: In<'opening'>, event: Event, given: Given): Step {
       if (distrust !== undefined) return discard(state, event, distrust)
       const offer: OfferedCode = { charge: event.charge, payload: event.payload, counter: event.counter }
       if (event.lifetimeMs <= 0) return resolve(state.sale, 'expired', offer, given)
+      // The gateway looked too; what is drawn for a customer to scan is looked at twice.
+      if (checkPayload(state.sale.method, event.payload, state.sale.amount) !== undefined) {
+        return resolve(state.sale, 'code not shown', offer, given)
+      }
       return stay({
         phase: 'presenting', sale: state.sale, offer,
         endsAt: given.now + event.lifetimeMs, asks: 0, askAt: given.now + ASK_MS,
@@ -266,8 +271,7 @@ function presenting(state: In<'presenting'>, event: Event, given: Given): Step {
     }
     case 'offer received': { // The same offer again: a retry's answer, or "still open" to our question.
       const distrust = distrustOf(event, state.sale, state.offer)
-      if (distrust !== undefined) return discard(state, event, distrust)
-      return stay({ ...state, offer: { ...state.offer, counter: event.counter } })
+      return distrust === undefined ? stay(state) : discard(state, event, distrust)
     }
     case 'amount asked':
       return busy(state, event.amount, state.sale)
@@ -381,7 +385,8 @@ function distrustOf(word: Bound & { readonly charge: string | null }, sale: Sale
   if (word.order.nonce !== sale.nonce) return 'another nonce'
   if (word.order.amountMinor !== sale.amount.minor || word.order.currency !== sale.amount.currency) return 'another amount'
   if (word.order.method !== sale.method) return 'another method'
-  if (offer !== undefined && word.charge !== offer.charge) return 'another charge'
+  // "Unpaid, no charge": the gateway lost its own records, looked for a charge of this sale, and found none.
+  if (offer !== undefined && word.charge !== offer.charge && word.charge !== null) return 'another charge'
   if (offer !== undefined && word.counter < offer.counter) return 'an older word'
   return undefined
 }

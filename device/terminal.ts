@@ -6,19 +6,19 @@
  *                                                           \-> view -> render -> read back -> panel, lamps
  */
 import type { Logger } from 'pino'
-import { type Answer, type Hardware, type Input, type LampPattern, type NamedSource } from '../drivers/driver.js'
+import type { Answer, Hardware, Input, NamedSource } from '../drivers/driver.js'
 import type { Clock } from './clock.js'
 import type { CloudLink, LinkEvent } from './cloud-link.js'
+import { createDisplay } from './display.js'
 import type { Journal } from './journal.js'
 import { formatAmount, formatMajor, parseAmount } from './protocol/money.js'
 import { type Order, referenceOf } from './protocol/wire.js'
-import { verifyFrame } from './qr.js'
-import { blankFrame, type Renderer } from './render.js'
+import type { Renderer } from './render.js'
 import {
   type AskedBy, deadline, type Effect, type Event, type Given, initial, type NotReady, record, restore, type Sale, type SaleVerdict,
   type State, step, type Step, type Terms,
 } from './sale.js'
-import { type Health, type View, view, viewDeadline } from './view.js'
+import { type Health, view, viewDeadline } from './view.js'
 
 export interface Terminal {
   /** Blanks the panel before anything else, takes up what the journal holds, then listens. */
@@ -51,7 +51,6 @@ export interface Tools {
 
 /** Keys are dropped beyond this many waiting events; the gateway's words and deadlines never are. */
 const QUEUE_MAX = 256
-const PANEL_RETRY_MS = 2_000
 /** How long a dying process waits for its panel. */
 const BLANK_MS = 10_000
 const SOURCE_RETRY_MS = 5_000
@@ -97,6 +96,7 @@ export function createTerminal(tools: Tools): Terminal {
   }
 
   function takeInput(from: NamedSource, input: Input): void {
+    if (!started) return answer(from, { answer: 'no', reason: 'starting' })
     switch (input.type) {
       case 'digit pressed':
       case 'clear pressed':
@@ -234,11 +234,11 @@ export function createTerminal(tools: Tools): Terminal {
     async start() {
       await display.blank()
       if (journal.damaged !== undefined) log.error({ kept: journal.damaged }, 'journal was damaged; it was kept aside')
+      await Promise.all(hardware.sources.map(startSource)) // An outcome told again needs somebody to tell it to.
       take(restore(journal.last(), given()), 'restarted')
       if (stopped) return
       started = true
       refresh()
-      await Promise.all(hardware.sources.map(startSource))
       await link.start(takeLink)
       log.info({ epoch: journal.epoch }, 'terminal ready')
     },
@@ -249,117 +249,6 @@ export function createTerminal(tools: Tools): Terminal {
       // No payable code stays on a panel that keeps its picture, however long the link takes to end.
       await Promise.all([display.blank(), link.stop()])
     },
-  }
-}
-
-// -- The display: latest wins; no code reaches the panel that was not read back from its own bits --------------------
-
-interface Display {
-  show(view: View, sale: string | undefined): void
-  blank(): Promise<void>
-  faulty(): boolean
-  codeFault(): boolean
-}
-
-interface DisplayEvents {
-  readonly codeNotShown: (sale: string) => void
-  /** Health changed: ask for a new view. */
-  readonly changed: () => void
-}
-
-interface Wanted {
-  readonly view: View
-  readonly key: string
-  readonly sale: string | undefined
-}
-
-function createDisplay({ hardware: { panel, lamps }, renderer, clock, log }: Tools, events: DisplayEvents): Display {
-  let wanted: Wanted | undefined
-  /** What stands on the panel; '' when nobody can know. */
-  let shownKey = ''
-  let lampsShown: LampPattern | undefined
-  let drawing: Promise<void> | undefined
-  let panelFault = false
-  let codeFault = false
-  let retryAt = 0
-
-  async function drawLatest(): Promise<void> {
-    while (wanted !== undefined && wanted.key !== shownKey) {
-      const drawn = wanted
-      try {
-        if (await drawOne(drawn)) shownKey = drawn.key
-      } catch (error) {
-        log.error({ error }, 'panel fault')
-        shownKey = '' // It may have failed before, after, or halfway.
-        retryLater()
-        if (drawn.sale !== undefined) events.codeNotShown(drawn.sale)
-        return
-      }
-    }
-  }
-
-  /** False when this picture was no longer wanted by the time it could have been drawn. Throws when it is not visible. */
-  async function drawOne({ view, key, sale }: Wanted): Promise<boolean> {
-    const frame = renderer.render(view)
-    if (view.screen === 'scan to pay') {
-      const reading = await verifyFrame(frame, view.payload)
-      if (reading !== 'matches') {
-        log.error({ sale, reading }, 'code does not read back')
-        codeFault = true
-        if (sale !== undefined) events.codeNotShown(sale)
-        return true // Dealt with, though not drawn: this code is never tried again.
-      }
-      if (wanted?.key !== key) return false // The sale may have ended meanwhile: no code after its end.
-    }
-    await panel.draw(frame)
-    if (view.screen === 'scan to pay') log.info({ sale }, 'code shown')
-    setPanelFault(false)
-    return true
-  }
-
-  function retryLater(): void {
-    retryAt = clock.now() + PANEL_RETRY_MS
-    clock.alarm(retryAt, start)
-    setPanelFault(true)
-  }
-
-  function setPanelFault(fault: boolean): void {
-    if (panelFault === fault) return
-    panelFault = fault
-    events.changed()
-  }
-
-  function start(): void {
-    if (clock.now() < retryAt) return
-    drawing ??= drawLatest().finally(() => {
-      drawing = undefined
-      if (wanted !== undefined && wanted.key !== shownKey) start() // Asked for while the last one was ending.
-    })
-  }
-
-  return {
-    show(view, sale) {
-      if (view.lamps !== lampsShown) lamps.show(view.lamps)
-      lampsShown = view.lamps
-      wanted = { view, key: JSON.stringify(view), sale }
-      start()
-    },
-    async blank() {
-      wanted = undefined
-      await drawing
-      shownKey = ''
-      lamps.show('off')
-      lampsShown = 'off'
-      try {
-        await panel.draw(blankFrame(panel.size))
-        panelFault = false
-      } catch (error) {
-        log.error({ error }, 'panel could not be blanked')
-        panelFault = true
-      }
-    },
-    faulty: () => panelFault,
-    codeFault: () => codeFault,
   }
 }
 

@@ -43,7 +43,10 @@ export type OpenSeal<T> = (bytes: Uint8Array) => Promise<Opened<T>>
 /** Opens messages of one schema, sealed with any of the pinned keys (two during a rotation). */
 export async function createOpener<T>(schema: z.ZodType<T>, pinned: readonly PublicKeyJson[]): Promise<OpenSeal<T>> {
   const keys = new Map<string, CryptoKey>()
-  for (const key of pinned) keys.set(key.kid, await importKey(key))
+  for (const key of pinned) {
+    if (keys.has(key.kid)) throw new Error(`two pinned keys are called ${key.kid}`)
+    keys.set(key.kid, await importKey(key))
+  }
 
   return async (bytes) => {
     if (bytes.byteLength > MESSAGE_BYTES_MAX) return { broken: 'too large' }

@@ -6,7 +6,7 @@
  *   > 5000 verdict paid [word]  > 5000 verdict rejected    > 5000 cancel / clear
  *   > 5000 told / not shown     > 5000 power cut           > 5000 now link down / now ready      > 90000 nothing
  *
- * [word] bends what the gateway says: sale=other nonce=other amount=1 currency=SGD method=promptpay charge=X counter=1
+ * [word] bends what the gateway says: sale=other nonce=other amount=1 currency=SGD method=promptpay charge=X counter=1 payload=X
  */
 import { parseAmount } from '../../device/protocol/money.js'
 import type { Ending, Order } from '../../device/protocol/wire.js'
@@ -108,7 +108,7 @@ function createShop() {
         }
         case 'offer':
           return does({
-            type: 'offer received', ...word(bends), charge: bends['charge'] ?? 'chrg_1', payload: 'https://order.example/1',
+            type: 'offer received', ...word(bends), charge: bends['charge'] ?? 'chrg_1', payload: bends['payload'] ?? 'https://order.example/1',
             lifetimeMs: Number(bends['lifetime'] ?? 120_000),
           })
         case 'verdict':

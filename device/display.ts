@@ -1,0 +1,128 @@
+/**
+ * Panel and lamps: the latest view wins, and no code reaches the panel that was not read back, from the very bits that
+ * go to it, as the offered text. It decides nothing about a sale; it says when one's code could not be shown.
+ */
+import type { Logger } from 'pino'
+import type { Hardware, LampPattern } from '../drivers/driver.js'
+import type { Clock } from './clock.js'
+import { verifyFrame } from './qr.js'
+import { blankFrame, type Renderer } from './render.js'
+import type { View } from './view.js'
+
+export interface DisplayTools {
+  readonly hardware: Pick<Hardware, 'panel' | 'lamps'>
+  readonly renderer: Renderer
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+const PANEL_RETRY_MS = 2_000
+
+export interface Display {
+  show(view: View, sale: string | undefined): void
+  blank(): Promise<void>
+  faulty(): boolean
+  codeFault(): boolean
+}
+
+export interface DisplayEvents {
+  readonly codeNotShown: (sale: string) => void
+  /** Health changed: ask for a new view. */
+  readonly changed: () => void
+}
+
+interface Wanted {
+  readonly view: View
+  readonly key: string
+  readonly sale: string | undefined
+}
+
+export function createDisplay({ hardware: { panel, lamps }, renderer, clock, log }: DisplayTools, events: DisplayEvents): Display {
+  let wanted: Wanted | undefined
+  /** What stands on the panel; '' when nobody can know. */
+  let shownKey = ''
+  let lampsShown: LampPattern | undefined
+  let drawing: Promise<void> | undefined
+  let panelFault = false
+  let codeFault = false
+  let retryAt = 0
+
+  async function drawLatest(): Promise<void> {
+    while (wanted !== undefined && wanted.key !== shownKey) {
+      const drawn = wanted
+      try {
+        if (await drawOne(drawn)) shownKey = drawn.key
+      } catch (error) {
+        log.error({ error }, 'panel fault')
+        shownKey = '' // It may have failed before, after, or halfway.
+        retryLater()
+        if (drawn.sale !== undefined) events.codeNotShown(drawn.sale)
+        return
+      }
+    }
+  }
+
+  /** False when this picture was no longer wanted by the time it could have been drawn. Throws when it is not visible. */
+  async function drawOne({ view, key, sale }: Wanted): Promise<boolean> {
+    const frame = renderer.render(view)
+    if (view.screen === 'scan to pay') {
+      const reading = await verifyFrame(frame, view.payload)
+      if (reading !== 'matches') {
+        log.error({ sale, reading }, 'code does not read back')
+        codeFault = true
+        if (sale !== undefined) events.codeNotShown(sale)
+        return true // Dealt with, though not drawn: this code is never tried again.
+      }
+      if (wanted?.key !== key) return false // The sale may have ended meanwhile: no code after its end.
+    }
+    await panel.draw(frame)
+    if (view.screen === 'scan to pay') log.info({ sale }, 'code shown')
+    setPanelFault(false)
+    return true
+  }
+
+  function retryLater(): void {
+    retryAt = clock.now() + PANEL_RETRY_MS
+    clock.alarm(retryAt, start)
+    setPanelFault(true)
+  }
+
+  function setPanelFault(fault: boolean): void {
+    if (panelFault === fault) return
+    panelFault = fault
+    events.changed()
+  }
+
+  function start(): void {
+    if (clock.now() < retryAt) return
+    drawing ??= drawLatest().finally(() => {
+      drawing = undefined
+      if (wanted !== undefined && wanted.key !== shownKey) start() // Asked for while the last one was ending.
+    })
+  }
+
+  return {
+    show(view, sale) {
+      if (view.lamps !== lampsShown) lamps.show(view.lamps)
+      lampsShown = view.lamps
+      wanted = { view, key: JSON.stringify(view), sale }
+      start()
+    },
+    async blank() {
+      wanted = undefined
+      await drawing
+      shownKey = ''
+      lamps.show('off')
+      lampsShown = 'off'
+      try {
+        await panel.draw(blankFrame(panel.size))
+        panelFault = false
+      } catch (error) {
+        log.error({ error }, 'panel could not be blanked')
+        panelFault = true
+      }
+    },
+    faulty: () => panelFault,
+    codeFault: () => codeFault,
+  }
+}
