@@ -7,6 +7,7 @@
  * is looked for by its metadata before another is asked for; one charge is bound and only its code is ever offered.
  * Paid and unpaid are read from the API, never concluded: a webhook, a Cancel and a timeout are reasons to read.
  */
+import { refuseAmount } from '../device/protocol/payment-method.js'
 import type { CloseReason, Ending, Order } from '../device/protocol/wire.js'
 import { type Entry, latePayment, salePaid } from './ledger.js'
 
@@ -142,9 +143,10 @@ export function step(state: State, event: Event, given: Given): Step {
     case 'none':      return none(state, event, given)
     case 'intent':    return intent(state, event, given)
     case 'bound':     return bound(state, event, given)
-    case 'paid':      return paid(state, event)
     case 'closed':    return closed(state, event)
-    case 'exception': return exception(state, event)
+    case 'paid':
+    case 'exception':
+      return decided(state, event)
   }
 }
 
@@ -178,10 +180,12 @@ function none(state: In<'none'>, event: Event, given: Given): Step {
   switch (event.type) {
     case 'sale opened': {
       const { terminal, order, request } = event
-      return create({
+      const opened: In<'intent'> = {
         phase: 'intent', terminal, order, asked: request,
         doing: 'creating', creates: 0, closing: undefined, since: given.now, retryAt: given.now,
-      }, given)
+      }
+      const refusal = refuseAmount(order.method, { minor: order.amountMinor, currency: order.currency })
+      return refusal === undefined ? create(opened, given) : close(opened, null, `refused: ${refusal.reason}`)
     }
     // A sale we know nothing of: its open was lost on the way, or our own records were. Look before we say unpaid,
     // and keep the answer, so that a late open cannot revive a sale that was given up.
@@ -270,9 +274,9 @@ function bound(state: In<'bound'>, event: Event, given: Given): Step {
       return expire({ ...state, asked: event.request, closing: state.closing ?? { reason: event.reason } }, given)
     case 'sale opened':
     case 'sale asked after':
-      return state.payload === undefined || state.closing !== undefined
-        ? stay({ ...state, asked: event.request ?? state.asked })
-        : offer(state, event.request)
+      if (state.payload === undefined || state.closing !== undefined) return stay({ ...state, asked: event.request ?? state.asked })
+      if (given.now < state.codeEndsAt) return offer(state, event.request)
+      return expire({ ...state, asked: event.request ?? state.asked, closing: { reason: 'expired' } }, given)
     case 'charge created':
       return orphans(state, [event.charge])
     case 'charges found':
@@ -286,7 +290,8 @@ function bound(state: In<'bound'>, event: Event, given: Given): Step {
   }
 }
 
-function paid(state: In<'paid'>, event: Event): Step {
+/** What was said stays said: every question gets the same verdict. */
+function decided(state: In<'paid' | 'exception'>, event: Event): Step {
   switch (event.type) {
     case 'sale opened':
     case 'sale asked after':
@@ -332,31 +337,6 @@ function closed(state: In<'closed'>, event: Event): Step {
     case 'code unanswered':
     case 'expire refused':
     case 'charge unanswered':
-    case 'deadline reached':
-      return stay(state)
-  }
-}
-
-function exception(state: In<'exception'>, event: Event): Step {
-  switch (event.type) {
-    case 'sale opened':
-    case 'sale asked after':
-    case 'close asked':
-      return verdict(state, event.request)
-    case 'charge created':
-      return orphans(state, [event.charge])
-    case 'charges found':
-      return orphans(state, event.charges)
-    case 'create refused':
-    case 'create unanswered':
-    case 'find unanswered':
-    case 'code read':
-    case 'code unreadable':
-    case 'code unanswered':
-    case 'charge read':
-    case 'expire refused':
-    case 'charge unanswered':
-    case 'hint received':
     case 'deadline reached':
       return stay(state)
   }

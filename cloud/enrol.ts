@@ -15,11 +15,17 @@ export interface Enrolment {
   readonly gatewayKey: PublicKeyJson
   /** Written with mode 0600; must not exist yet. */
   readonly identityFile: string
+  /** A terminal that is enrolled already is shut out by its new identity; that must be meant. */
+  readonly replace?: boolean
   readonly at: number
 }
 
-export async function enrol(store: Store, { terminal, brokerUrl, gatewayKey, identityFile, at }: Enrolment): Promise<void> {
+export async function enrol(store: Store, enrolment: Enrolment): Promise<void> {
+  const { terminal, brokerUrl, gatewayKey, identityFile, replace = false, at } = enrolment
   if (!ID_PATTERN.test(terminal)) throw new Error(`terminal id "${terminal}" must be 1 to 64 letters, digits, _ or -`)
+  if (!replace && await store.terminal(terminal) !== undefined) {
+    throw new Error(`${terminal} is enrolled already; --replace shuts out the box that has this id now`)
+  }
   const key = await mintKey(terminal)
   const password = randomBytes(32).toString('base64url')
   const identity = { terminal, broker: { url: brokerUrl, username: terminal, password }, key, gatewayKeys: [gatewayKey] }

@@ -39,6 +39,7 @@ const SAY_RETRY_MS = 2_000
 /** Before a step that failed is tried again. */
 const RECALL_MS = 1_000
 const OUTBOX_BATCH = 100
+const HEARD_MAX = 10_000
 /** Sales being worked on at once; further requests wait for the terminal to ask again. */
 const LANES_MAX = 10_000
 
@@ -47,6 +48,8 @@ export function createGateway({ store, link, effects, seal, terms, clock, log }:
   const deadlines = new Map<string, number>()
   const openers = new Map<string, Promise<OpenSeal<UpMessage>>>()
   const refusals: Record<string, number> = {}
+  /** Webhooks taken already: a delivery that is repeated causes no second read. */
+  const heard = new Set<string>()
   let counter = 0
   let cancelAlarm = (): void => undefined
   let cancelRetry = (): void => undefined
@@ -133,9 +136,11 @@ export function createGateway({ store, link, effects, seal, terms, clock, log }:
 
   async function takeHint(hint: Hint): Promise<void> {
     // A creation is no news to who created it.
-    if (hint.charge === undefined || hint.key === 'charge.create') return
+    if (hint.charge === undefined || hint.key === 'charge.create' || heard.has(hint.event)) return
     const sale = await store.saleOfCharge(hint.charge)
     if (sale === undefined) return log.info({ charge: hint.charge }, 'webhook of a charge that is not ours')
+    if (heard.size >= HEARD_MAX) heard.clear()
+    heard.add(hint.event)
     await enqueue(sale, { type: 'hint received' })
   }
 

@@ -42,7 +42,7 @@ async function runGateway(config: GatewayConfig, log: Logger): Promise<Running> 
   await codes.warm()
   const gateway = createGateway({
     store,
-    link: await openLink(config, store, log),
+    link: openLink(config, store, log),
     effects: createChargeEffects({ omise, codes, sendExpiresAt: api.sendExpiresAt, log }),
     seal: await createSeal(config.sealKey),
     terms: {
@@ -81,11 +81,11 @@ async function runGateway(config: GatewayConfig, log: Logger): Promise<Running> 
   }
 }
 
-async function openLink(config: GatewayConfig, store: Store, log: Logger): Promise<TerminalLink> {
+function openLink(config: GatewayConfig, store: Store, log: Logger): TerminalLink {
   const { broker, brokerPassword = '' } = config
   switch (broker.kind) {
     case 'embedded':
-      return embeddedLink(await startBroker({
+      return embeddedLink(() => startBroker({
         host: broker.host, port: broker.port, log,
         passwordHashOf: async (terminal) => (await store.terminal(terminal))?.passwordHash,
       }))
@@ -103,6 +103,7 @@ function configOrExit(file: string): GatewayConfig {
 }
 
 async function run({ config: file }: { config: string }): Promise<void> {
+  process.umask(0o077) // The database holds codes that can be paid.
   const config = configOrExit(file)
   const log = createLog(config.log)
   const gateway = await runGateway(config, log)
@@ -131,13 +132,19 @@ async function init(folder: string, { secretKeyFile, apiUrl }: { secretKeyFile: 
 and the webhook secret of your dashboard over ${at('webhook-secret')}.\n`)
 }
 
-async function enrolTerminal(terminal: string, options: { config: string; out: string; broker?: string }): Promise<void> {
+async function enrolTerminal(terminal: string, options: { config: string; out: string; broker?: string; replace: boolean }): Promise<void> {
   const config = configOrExit(options.config)
   const { broker } = config
+  if (options.broker === undefined && broker.kind === 'embedded' && (broker.host === '0.0.0.0' || broker.host === '::' || broker.port === 0)) {
+    throw new Error(`a terminal cannot connect to ${broker.host}:${broker.port}; say with --broker how it reaches the broker`)
+  }
   const store = await openStore(config.database)
   try {
     const brokerUrl = options.broker ?? (broker.kind === 'external' ? broker.url : `mqtt://${broker.host}:${broker.port}`)
-    await enrol(store, { terminal, brokerUrl, gatewayKey: publicPart(config.sealKey), identityFile: options.out, at: wallClock.now() })
+    await enrol(store, {
+      terminal, brokerUrl, gatewayKey: publicPart(config.sealKey), identityFile: options.out,
+      replace: options.replace, at: wallClock.now(),
+    })
     process.stdout.write(`${terminal} is enrolled. ${resolve(options.out)} goes onto the box, and nowhere else.\n`)
   } finally {
     await store.close()
@@ -158,7 +165,8 @@ program.command('init').description('make a folder with a new configuration and 
   .action(init)
 program.command('enrol').description('make a terminal known and write its identity file').argument('<terminal>')
   .requiredOption('--config <file>', 'gateway.json').requiredOption('--out <file>', 'identity file to write')
-  .option('--broker <url>', 'address of the broker as the terminal sees it').action(enrolTerminal)
+  .option('--broker <url>', 'address of the broker as the terminal sees it')
+  .option('--replace', 'shut out the box that has this id now', false).action(enrolTerminal)
 
 program.parseAsync().catch((error: unknown) => {
   process.stderr.write(`plinth-gateway: ${error instanceof Error ? error.message : String(error)}\n`)

@@ -15,11 +15,21 @@ export interface TerminalLink {
   close(): Promise<void>
 }
 
-export const embeddedLink = (broker: EmbeddedBroker): TerminalLink => ({
-  start: (receive) => broker.subscribe(UP_FILTER_ALL, receive),
-  publish: (topic, sealed) => broker.publish(topic, sealed),
-  close: () => broker.close(),
-})
+/** The broker starts with the link: it takes no terminal's word before somebody listens to it. */
+export function embeddedLink(startBroker: () => Promise<EmbeddedBroker>): TerminalLink {
+  let broker: EmbeddedBroker | undefined
+  return {
+    async start(receive) {
+      broker = await startBroker()
+      await broker.subscribe(UP_FILTER_ALL, receive)
+    },
+    async publish(topic, sealed) {
+      if (broker === undefined) throw new Error('the broker has not started')
+      await broker.publish(topic, sealed)
+    },
+    close: async () => { await broker?.close() },
+  }
+}
 
 export interface ExternalBroker {
   readonly url: string

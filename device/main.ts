@@ -102,6 +102,7 @@ function configOrExit(file: string): { readonly config: Config; readonly report:
 }
 
 async function run({ config: file }: { config: string }): Promise<void> {
+  process.umask(0o077) // The journal holds codes that can be paid.
   const { config } = configOrExit(file)
   const log = createLog(config.log)
   const { terminal, close } = await openTerminal(config, log)

@@ -36,6 +36,8 @@ const stories: Readonly<Record<string, readonly Line[]>> = {
   ],
   'lease of a silent terminal': [...offered, [149_999, 'nothing'], [150_000, 'nothing'], [150_400, read(expiredCharge('a'))], [200_000, 'nothing']],
   'silent terminal, paid in the last second': [...offered, [150_000, 'nothing'], [150_100, { type: 'expire refused' }], [150_200, read(paidCharge('a'))]],
+  'asked after its code ended': [...offered, [121_000, askedAfter('ask-9')], [121_300, read(expiredCharge('a'))]],
+  'outside the limits of its method': [[0, { ...opened(), order: { ...order, amountMinor: 1_999 } } as Event], [5_000, opened('open-2')]],
   'create refused': [[0, opened()], [400, { type: 'create refused', code: 'invalid_charge' }], [1_000, opened('open-2')], [60_000, 'nothing']],
   'create answer lost, found': [[0, opened()], [900, { type: 'create unanswered' }], [2_000, find(charge('a'))], [2_300, codeRead]],
   'create answer lost, not found, first comes late': [

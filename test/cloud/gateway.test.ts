@@ -310,6 +310,16 @@ describe('a webhook', () => {
     expect((await words()).map(brief)).toEqual(['offer a re open-1', 'welcome re hello-1'])
   })
 
+  test('that is delivered twice causes one read', async () => {
+    await offered()
+    gateway.hint(hint('a'))
+    await commanded('read charge')
+    gateway.hint(hint('a'))
+    await say({ type: 'hello', id: 'hello-1' })
+    await published(2)
+    expect(effects.executed.filter((effect) => effect.do === 'read charge')).toHaveLength(1)
+  })
+
   test('of a charge nobody knows is ignored', async () => {
     await offered()
     gateway.hint(hint('chrg_somebody_elses'))

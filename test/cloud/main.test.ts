@@ -34,7 +34,8 @@ function ready(): void {
   writeFileSync(at('g/secret-key'), 'skey_test_5x6636kemfhdaxmrodv\n', { mode: 0o600 })
 }
 
-const enrolled = (terminal: string, out: string): Ended => gateway('enrol', terminal, '--config', at('g/gateway.json'), '--out', at(out))
+const enrolled = (terminal: string, out: string, ...more: readonly string[]): Ended =>
+  gateway('enrol', terminal, '--config', at('g/gateway.json'), '--out', at(out), ...more)
 
 describe('plinth-gateway init', () => {
   test('makes a folder that lacks nothing but the key of the account, and says so', () => {
@@ -129,12 +130,31 @@ describe('plinth-gateway enrol', () => {
     ready()
     enrolled('T-1', 'identity.json')
     const text = readFileSync(at('identity.json'), 'utf8')
-    const again = enrolled('T-1', 'identity.json')
+    const again = enrolled('T-1', 'identity.json', '--replace')
     expect(again).toEqual({ code: 1, out: '', err: `plinth-gateway: ${at('identity.json')} exists already and is not overwritten\n` })
     expect(readFileSync(at('identity.json'), 'utf8')).toBe(text)
     const store = await openStore(at('g/gateway.sqlite'))
     expect((await store.terminal('T-1'))?.passwordHash).toBe(passwordHash(Identity.parse(JSON.parse(text)).broker.password))
     await store.close()
+  })
+
+  test('shuts out the box that has an id only when that is meant', async () => {
+    ready()
+    enrolled('T-1', 'identity.json')
+    const again = enrolled('T-1', 'second.json')
+    expect(again).toEqual({ code: 1, out: '', err: 'plinth-gateway: T-1 is enrolled already; --replace shuts out the box that has this id now\n' })
+    expect(existsSync(at('second.json'))).toBe(false)
+    expect(enrolled('T-1', 'second.json', '--replace').code).toBe(0)
+    const store = await openStore(at('g/gateway.sqlite'))
+    expect((await store.terminal('T-1'))?.passwordHash).toBe(passwordHash(Identity.parse(readJson('second.json')).broker.password))
+    await store.close()
+  })
+
+  test('asks how a terminal reaches a broker that listens everywhere', () => {
+    ready()
+    writeFileSync(at('g/gateway.json'), JSON.stringify({ ...(readJson('g/gateway.json') as object), broker: { kind: 'embedded', host: '0.0.0.0' } }))
+    expect(enrolled('T-1', 'identity.json').err).toContain('say with --broker how it reaches the broker')
+    expect(enrolled('T-2', 'identity.json', '--broker', 'mqtt://gateway.example:1883').code).toBe(0)
   })
 
   test('refuses a terminal id that could not stand in a topic', () => {
