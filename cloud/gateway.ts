@@ -166,24 +166,22 @@ export function createGateway({ store, link, effects, seal, terms, clock, log }:
   }
 
   async function take(sale: string, before: State, next: Step, event: string): Promise<void> {
-    const { state, words, entries } = next
-    if (state === before && words.length === 0 && next.effects.length === 0) return
-    if (state.phase !== 'none') {
-      const at = clock.now()
-      const sealed = await Promise.all(words.map((word) => sealWord(word, state.terminal)))
-      await store.commit({ sale, state, deadline: deadline(state), entries, words: sealed, at })
-      remember(sale, deadline(state))
-      log.info({
-        sale, reference: referenceOf(sale), terminal: state.terminal, event, from: before.phase, to: state.phase,
-        charge: state.phase === 'intent' ? null : state.charge, words: words.map(({ type }) => type), effects: next.effects.map((effect) => effect.do),
-        ...endingField(words),
-      }, 'charge step')
-      if (state.phase === 'exception' && before.phase !== 'exception') {
-        log.error({ sale, reference: referenceOf(sale), charge: state.charge, reason: state.reason }, 'a person must look')
-      }
-    }
+    const { state, words, effects: commands } = next
+    if (state === before && words.length === 0 && commands.length === 0) return
+    // What changed nothing -- a hint that makes us look -- costs no commit.
+    if (state.phase !== 'none' && (state !== before || words.length > 0)) await commit(sale, state, next)
     if (words.length > 0) void say()
-    for (const effect of next.effects) void act(sale, effect)
+    for (const effect of commands) void act(sale, effect)
+    log.info({ sale, reference: referenceOf(sale), event, from: before.phase, ...aboutStep(next) }, 'charge step')
+    if (state.phase === 'exception' && before.phase !== 'exception') {
+      log.error({ sale, reference: referenceOf(sale), charge: state.charge, reason: state.reason }, 'a person must look')
+    }
+  }
+
+  async function commit(sale: string, state: Exclude<State, { phase: 'none' }>, { words, entries }: Step): Promise<void> {
+    const sealed = await Promise.all(words.map((word) => sealWord(word, state.terminal)))
+    await store.commit({ sale, state, deadline: deadline(state), entries, words: sealed, at: clock.now() })
+    remember(sale, deadline(state))
   }
 
   async function act(sale: string, effect: Effect): Promise<void> {
@@ -311,7 +309,13 @@ function sameOrder(state: Exclude<State, { phase: 'none' }>, terminal: string, o
     && known.currency === order.currency && known.method === order.method
 }
 
-const endingField = (words: readonly Word[]): object => {
+function aboutStep({ state, words, effects }: Step): object {
   const verdict = words.find((word) => word.type === 'sale.verdict')
-  return verdict === undefined ? {} : { ending: verdict.ending }
+  return {
+    to: state.phase,
+    ...(state.phase === 'none' ? {} : { terminal: state.terminal, charge: state.phase === 'intent' ? null : state.charge }),
+    words: words.map(({ type }) => type),
+    effects: effects.map((effect) => effect.do),
+    ...(verdict === undefined ? {} : { ending: verdict.ending }),
+  }
 }

@@ -3,7 +3,6 @@
  * `commit` writes a sale's new state, its ledger lines and its words together, or none of them.
  */
 import Database from 'better-sqlite3'
-import { Kysely, type Migration, Migrator, sql, SqliteDialect, type Transaction } from 'kysely'
 import { PublicKeyJson } from '../device/protocol/seal.js'
 import type { State } from './charge.js'
 import type { Entry, Line } from './ledger.js'
@@ -67,133 +66,121 @@ export interface Store {
   close(): Promise<void>
 }
 
-interface Tables {
-  terminal: { id: string; key: string; password_hash: string; enrolled_at: number }
-  sale: { id: string; terminal: string; charge: string | null; phase: string; state: string; deadline: number | null; opened_at: number; changed_at: number }
-  ledger: { key: string; account: string; minor: number; currency: string; sale: string; terminal: string; at: number }
-  outbox: { seq?: number; topic: string; sealed: string }
-  reply: { terminal: string; request: string; topic: string; sealed: string; at: number }
-  counter: { one: 1; value: number }
-}
+/** One script a version; `user_version` counts those that were run. A released script is never changed. */
+const MIGRATIONS: readonly string[] = [`
+  CREATE TABLE terminal (id TEXT PRIMARY KEY, key TEXT NOT NULL, password_hash TEXT NOT NULL, enrolled_at INTEGER NOT NULL) STRICT;
+  CREATE TABLE sale (
+    id TEXT PRIMARY KEY, terminal TEXT NOT NULL, charge TEXT, phase TEXT NOT NULL, state TEXT NOT NULL, deadline INTEGER,
+    opened_at INTEGER NOT NULL, changed_at INTEGER NOT NULL
+  ) STRICT;
+  CREATE INDEX sale_charge ON sale (charge);
+  CREATE INDEX sale_deadline ON sale (deadline) WHERE deadline IS NOT NULL;
+  CREATE TABLE ledger (
+    key TEXT NOT NULL, account TEXT NOT NULL, minor INTEGER NOT NULL, currency TEXT NOT NULL,
+    sale TEXT NOT NULL, terminal TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (key, account)
+  ) STRICT;
+  CREATE INDEX ledger_sale ON ledger (sale);
+  CREATE TABLE outbox (seq INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, sealed TEXT NOT NULL) STRICT;
+  CREATE TABLE reply (
+    terminal TEXT NOT NULL, request TEXT NOT NULL, topic TEXT NOT NULL, sealed TEXT NOT NULL, at INTEGER NOT NULL,
+    PRIMARY KEY (terminal, request)
+  ) STRICT;
+  CREATE INDEX reply_at ON reply (at);
+  CREATE TABLE counter (one INTEGER PRIMARY KEY CHECK (one = 1), value INTEGER NOT NULL) STRICT;
+  INSERT INTO counter VALUES (1, 0);
+`]
 
-const migrations: Record<string, Migration> = {
-  '001 first tables': {
-    async up(db: Kysely<Tables>) {
-      const text = 'text', integer = 'integer'
-      await db.schema.createTable('terminal').addColumn('id', text, (c) => c.primaryKey())
-        .addColumn('key', text, (c) => c.notNull()).addColumn('password_hash', text, (c) => c.notNull())
-        .addColumn('enrolled_at', integer, (c) => c.notNull()).execute()
-      await db.schema.createTable('sale').addColumn('id', text, (c) => c.primaryKey())
-        .addColumn('terminal', text, (c) => c.notNull()).addColumn('charge', text)
-        .addColumn('phase', text, (c) => c.notNull()).addColumn('state', text, (c) => c.notNull())
-        .addColumn('deadline', integer).addColumn('opened_at', integer, (c) => c.notNull())
-        .addColumn('changed_at', integer, (c) => c.notNull()).execute()
-      await db.schema.createIndex('sale_charge').on('sale').column('charge').execute()
-      await db.schema.createIndex('sale_deadline').on('sale').column('deadline').execute()
-      await db.schema.createTable('ledger').addColumn('key', text, (c) => c.notNull())
-        .addColumn('account', text, (c) => c.notNull()).addColumn('minor', integer, (c) => c.notNull())
-        .addColumn('currency', text, (c) => c.notNull()).addColumn('sale', text, (c) => c.notNull())
-        .addColumn('terminal', text, (c) => c.notNull()).addColumn('at', integer, (c) => c.notNull())
-        .addPrimaryKeyConstraint('ledger_once', ['key', 'account']).execute()
-      await db.schema.createTable('outbox').addColumn('seq', integer, (c) => c.primaryKey().autoIncrement())
-        .addColumn('topic', text, (c) => c.notNull()).addColumn('sealed', text, (c) => c.notNull()).execute()
-      await db.schema.createTable('reply').addColumn('terminal', text, (c) => c.notNull())
-        .addColumn('request', text, (c) => c.notNull()).addColumn('topic', text, (c) => c.notNull())
-        .addColumn('sealed', text, (c) => c.notNull()).addColumn('at', integer, (c) => c.notNull())
-        .addPrimaryKeyConstraint('reply_once', ['terminal', 'request']).execute()
-      await db.schema.createTable('counter').addColumn('one', integer, (c) => c.primaryKey())
-        .addColumn('value', integer, (c) => c.notNull()).execute()
-      await db.insertInto('counter').values({ one: 1, value: 0 }).execute()
-    },
-  },
-}
-
-export async function openStore(file: string): Promise<Store> {
-  const sqlite = openFile(file)
-  const db = new Kysely<Tables>({ dialect: new SqliteDialect({ database: sqlite }) })
-  const { error } = await new Migrator({ db, provider: { getMigrations: () => Promise.resolve(migrations) } }).migrateToLatest()
-  if (error !== undefined) throw new Error(`the database ${file} could not be brought up to date`, { cause: error })
-  return createStore(db)
+export function openStore(file: string): Promise<Store> {
+  return Promise.resolve().then(() => createStore(openFile(file)))
 }
 
 function openFile(file: string): Database.Database {
   try {
-    const sqlite = new Database(file)
-    sqlite.pragma('journal_mode = WAL')
-    sqlite.pragma('synchronous = FULL')
-    sqlite.pragma('busy_timeout = 5000')
-    return sqlite
+    const db = new Database(file)
+    db.pragma('journal_mode = WAL')
+    db.pragma('synchronous = FULL')
+    db.pragma('busy_timeout = 5000')
+    migrate(db)
+    return db
   } catch (cause) {
     throw new Error(`the database ${file} cannot be opened: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
   }
 }
 
-function createStore(db: Kysely<Tables>): Store {
+function migrate(db: Database.Database): void {
+  const version = (): number => Number(db.pragma('user_version', { simple: true }))
+  if (version() > MIGRATIONS.length) throw new Error(`a newer gateway wrote it (version ${version()}, this one knows ${MIGRATIONS.length})`)
+  db.transaction(() => {
+    for (const script of MIGRATIONS.slice(version())) db.exec(script)
+    db.pragma(`user_version = ${MIGRATIONS.length}`)
+  }).immediate()
+}
+
+interface TerminalRow { id: string; key: string; password_hash: string }
+interface Said { topic: string; sealed: string }
+
+/** SQLite answers at once; the promise is for stores that do not. */
+function createStore(db: Database.Database): Store {
+  const write = writerOf(db)
+  const putTerminal = db.prepare<[string, string, string, number]>(`INSERT INTO terminal VALUES (?, ?, ?, ?)
+    ON CONFLICT (id) DO UPDATE SET key = excluded.key, password_hash = excluded.password_hash, enrolled_at = excluded.enrolled_at`)
+  const terminal = db.prepare<[string], TerminalRow>('SELECT id, key, password_hash FROM terminal WHERE id = ?')
+  const sale = db.prepare<[string], string>('SELECT state FROM sale WHERE id = ?').pluck()
+  const saleOfCharge = db.prepare<[string], string>('SELECT id FROM sale WHERE charge = ?').pluck()
+  const openSales = db.prepare<[], { sale: string; deadline: number }>('SELECT id AS sale, deadline FROM sale WHERE deadline IS NOT NULL')
+  const reply = db.prepare<[string, string], Said>('SELECT topic, sealed FROM reply WHERE terminal = ? AND request = ?')
+  const outbox = db.prepare<[number], Waiting>('SELECT seq, topic, sealed FROM outbox ORDER BY seq LIMIT ?')
+  const said = db.prepare<[number]>('DELETE FROM outbox WHERE seq <= ?')
+  const counter = db.prepare<[], number>('SELECT value FROM counter').pluck()
+  const lines = 'SELECT key, account, minor, currency, sale FROM ledger'
+  const ledger = db.prepare<[], PostedLine>(`${lines} ORDER BY at, rowid`)
+  const ledgerOf = db.prepare<[string], PostedLine>(`${lines} WHERE sale = ? ORDER BY at, rowid`)
+  const prune = db.prepare<[number]>('DELETE FROM reply WHERE at < ?')
+
+  const answer = <T>(work: () => T): Promise<T> => Promise.resolve().then(work) // A broken statement is a rejection.
   return {
-    async addTerminal({ id, key, passwordHash }, at) {
-      const row = { id, key: JSON.stringify(key), password_hash: passwordHash, enrolled_at: at }
-      await db.insertInto('terminal').values(row).onConflict((oc) => oc.column('id').doUpdateSet(row)).execute()
-    },
-    async terminal(id) {
-      const row = await db.selectFrom('terminal').selectAll().where('id', '=', id).executeTakeFirst()
-      return row && { id, key: PublicKeyJson.parse(JSON.parse(row.key)), passwordHash: row.password_hash }
-    },
-    async sale(id) {
-      const row = await db.selectFrom('sale').select('state').where('id', '=', id).executeTakeFirst()
-      return row && readState(row.state)
-    },
-    async saleOfCharge(charge) {
-      return (await db.selectFrom('sale').select('id').where('charge', '=', charge).executeTakeFirst())?.id
-    },
-    async openSales() {
-      const rows = await db.selectFrom('sale').select(['id', 'deadline']).where('deadline', 'is not', null).execute()
-      return rows.flatMap(({ id, deadline }) => (deadline === null ? [] : [{ sale: id, deadline }]))
-    },
-    reply: (terminal, request) =>
-      db.selectFrom('reply').select(['topic', 'sealed']).where('terminal', '=', terminal).where('request', '=', request).executeTakeFirst(),
-    commit: (commit) => db.transaction().execute((tx) => write(tx, commit)),
-    async outbox(limit) {
-      const rows = await db.selectFrom('outbox').selectAll().orderBy('seq').limit(limit).execute()
-      return rows.flatMap(({ seq, topic, sealed }) => (seq === undefined ? [] : [{ seq, topic, sealed }]))
-    },
-    async said(throughSeq) {
-      await db.deleteFrom('outbox').where('seq', '<=', throughSeq).execute()
-    },
-    async counter() {
-      return (await db.selectFrom('counter').select('value').executeTakeFirst())?.value ?? 0
-    },
-    async ledger(sale) {
-      const all = db.selectFrom('ledger').select(['key', 'account', 'minor', 'currency', 'sale']).orderBy('at')
-      const rows = await (sale === undefined ? all : all.where('sale', '=', sale)).execute()
-      return rows.map((row) => ({ ...row, account: row.account as Line['account'] })) // Only Line accounts are ever written.
-    },
-    async prune(before) {
-      await db.deleteFrom('reply').where('at', '<', before).execute()
-    },
-    close: () => db.destroy(),
+    addTerminal: ({ id, key, passwordHash }, at) => answer(() => { putTerminal.run(id, JSON.stringify(key), passwordHash, at) }),
+    terminal: (id) => answer(() => {
+      const row = terminal.get(id)
+      return row && { id: row.id, key: PublicKeyJson.parse(JSON.parse(row.key)), passwordHash: row.password_hash }
+    }),
+    sale: (id) => answer(() => {
+      const json = sale.get(id)
+      return json === undefined ? undefined : readState(json)
+    }),
+    saleOfCharge: (charge) => answer(() => saleOfCharge.get(charge)),
+    openSales: () => answer(() => openSales.all()),
+    reply: (terminal, request) => answer(() => reply.get(terminal, request)),
+    commit: (commit) => answer(() => { write(commit) }),
+    outbox: (limit) => answer(() => outbox.all(limit)),
+    said: (throughSeq) => answer(() => { said.run(throughSeq) }),
+    counter: () => answer(() => counter.get() ?? 0),
+    ledger: (sale) => answer(() => (sale === undefined ? ledger.all() : ledgerOf.all(sale))),
+    prune: (before) => answer(() => { prune.run(before) }),
+    close: () => answer(() => { db.close() }),
   }
 }
 
-async function write(tx: Transaction<Tables>, { sale, state, deadline, entries, words, at }: Commit): Promise<void> {
-  const now = {
-    phase: state.phase, state: JSON.stringify(state), deadline: deadline ?? null, changed_at: at,
-    charge: state.phase === 'intent' ? null : state.charge,
-  }
-  await tx.insertInto('sale').values({ id: sale, terminal: state.terminal, opened_at: at, ...now })
-    .onConflict((oc) => oc.column('id').doUpdateSet(now)).execute()
-  for (const { key, currency, lines } of entries) {
-    await tx.insertInto('ledger')
-      .values(lines.map((line) => ({ key, ...line, currency, sale, terminal: state.terminal, at })))
-      .onConflict((oc) => oc.columns(['key', 'account']).doNothing()).execute()
-  }
-  for (const { topic, sealed, terminal, re, counter } of words) {
-    await tx.insertInto('outbox').values({ topic, sealed }).execute()
-    if (re !== null) {
-      await tx.insertInto('reply').values({ terminal, request: re, topic, sealed, at })
-        .onConflict((oc) => oc.columns(['terminal', 'request']).doNothing()).execute()
+/** Everything of one step, or nothing of it. */
+function writerOf(db: Database.Database): (commit: Commit) => void {
+  const putSale = db.prepare(`INSERT INTO sale VALUES (@sale, @terminal, @charge, @phase, @state, @deadline, @at, @at)
+    ON CONFLICT (id) DO UPDATE SET charge = @charge, phase = @phase, state = @state, deadline = @deadline, changed_at = @at`)
+  const post = db.prepare('INSERT INTO ledger VALUES (@key, @account, @minor, @currency, @sale, @terminal, @at) ON CONFLICT DO NOTHING')
+  const putWord = db.prepare('INSERT INTO outbox (topic, sealed) VALUES (?, ?)')
+  const putReply = db.prepare('INSERT INTO reply VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING')
+  const raise = db.prepare('UPDATE counter SET value = max(value, ?)')
+
+  return db.transaction(({ sale, state, deadline, entries, words, at }: Commit) => {
+    const { phase, terminal } = state
+    const charge = state.phase === 'intent' ? null : state.charge
+    putSale.run({ sale, terminal, charge, phase, state: JSON.stringify(state), deadline: deadline ?? null, at })
+    for (const { key, currency, lines } of entries) for (const line of lines) post.run({ key, ...line, currency, sale, terminal, at })
+    for (const word of words) {
+      putWord.run(word.topic, word.sealed)
+      if (word.re !== null) putReply.run(word.terminal, word.re, word.topic, word.sealed, at)
+      raise.run(word.counter)
     }
-    await tx.updateTable('counter').set({ value: sql`max(value, ${counter})` }).execute()
-  }
+  }).immediate
 }
 
 /** Only this file writes this column, and only from a State: the cast restores what JSON forgot. */

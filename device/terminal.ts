@@ -135,10 +135,10 @@ export function createTerminal(tools: Tools): Terminal {
     const before = state
     if (!write(next.state)) return
     state = next.state
+    for (const effect of next.effects) act(effect)
     if (state.phase !== before.phase || next.effects.length > 0) {
       log.info({ event, from: before.phase, to: state.phase, effects: next.effects.map((effect) => effect.do), ...aboutSale(state) }, 'sale step')
     }
-    for (const effect of next.effects) act(effect)
   }
 
   /** Record, then act. False when the medium did not take the record: then this process ends before anything leaves it. */
@@ -185,14 +185,14 @@ export function createTerminal(tools: Tools): Terminal {
 
   /** The answer is told when it has left this process; until then the deadline tells it again. */
   function tell(sale: Sale, verdict: SaleVerdict): void {
-    log.info({
-      sale: sale.id, reference: referenceOf(sale.id), amount: formatAmount(sale.amount), charge: verdict.charge, ending: verdict.ending,
-    }, 'sale ended')
     const told = () => post({ type: 'outcome told', sale: sale.id })
     const listeners = hardware.sources.filter(({ kind }) => kind === sale.askedBy)
     Promise.all(listeners.map(({ source }) => source.answer(answerOf(sale, verdict)))).then(told, (error: unknown) => {
       log.error({ sale: sale.id, error }, 'outcome not told')
     })
+    log.info({
+      sale: sale.id, reference: referenceOf(sale.id), amount: formatAmount(sale.amount), charge: verdict.charge, ending: verdict.ending,
+    }, 'sale ended')
   }
 
   /** A register that is not plugged in yet is tried again; the rest of the box goes on without it. */
