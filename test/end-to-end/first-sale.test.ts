@@ -94,17 +94,20 @@ describe('a customer at the counter', () => {
 })
 
 describe('a register on a serial line', () => {
-  const ask = (path: string, line: string) => {
+  const openRegister = (path: string) => {
     const port = new SerialPort({ path, baudRate: 9600 })
-    const answer = new Promise<string>((resolve) => {
-      let text = ''
-      port.on('data', (chunk: Buffer) => {
-        text += chunk.toString('latin1')
-        if (text.includes('\r\n')) resolve(text)
-      })
-    })
-    port.write(line)
-    return { answer, close: () => { port.close() } }
+    let heard = ''
+    return {
+      say: (text: string) => { port.write(text) },
+      async line(): Promise<string> {
+        while (!heard.includes('\r\n')) heard += String(await new Promise((resolve) => port.once('data', resolve)))
+        const end = heard.indexOf('\r\n') + 2
+        const line = heard.slice(0, end)
+        heard = heard.slice(end)
+        return line
+      },
+      close: () => { port.close() },
+    }
   }
 
   it.each([
@@ -114,9 +117,10 @@ describe('a register on a serial line', () => {
     line = await openPtyPair()
     shop = await createShop({ register: line.terminalEnd })
     await shop.open()
-    const register = ask(line.registerEnd, '150.00\r\n')
+    const register = openRegister(line.registerEnd)
+    register.say('150.00\r\n')
     await shop.pay(outcome)
-    expect(await register.answer).toMatch(expected)
+    expect(await register.line()).toMatch(expected)
     register.close()
   })
 
@@ -124,11 +128,12 @@ describe('a register on a serial line', () => {
     line = await openPtyPair()
     shop = await createShop({ register: line.terminalEnd })
     await shop.open()
+    const register = openRegister(line.registerEnd)
     for (const [asked, reason] of [['0.50', 'THB 0.50 is below the minimum of THB 20.00'], ['1e3', 'not an amount']] as const) {
-      const register = ask(line.registerEnd, `${asked}\r\n`)
-      expect(await register.answer).toBe(`NO ${reason}\r\n`)
-      register.close()
+      register.say(`${asked}\r\n`)
+      expect(await register.line()).toBe(`NO ${reason}\r\n`)
     }
+    register.close()
     expect(await shop.charges()).toEqual([])
   })
 })
