@@ -33,8 +33,11 @@ const PACKET_BYTES_MAX = MESSAGE_BYTES_MAX + 512
 const NOT_AUTHORIZED = 5
 const BAD_CREDENTIALS = 4
 
-export async function startBroker({ host, port, passwordHashOf, connectionsMax = 10_000, log }: BrokerOptions): Promise<EmbeddedBroker> {
-  const aedes = await Aedes.createBroker({ connectTimeout: 10_000, drainTimeout: 10_000, keepaliveLimit: 300, maxClientsIdLength: 64 })
+export async function startBroker(options: BrokerOptions): Promise<EmbeddedBroker> {
+  const { host, port, passwordHashOf, connectionsMax = 10_000, log } = options
+  const aedes = await Aedes.createBroker({
+    connectTimeout: 10_000, drainTimeout: 10_000, keepaliveLimit: 300, maxClientsIdLength: 64,
+  })
 
   aedes.authenticate = (client, username, password, done) => {
     const refuse = (returnCode: number) => done(Object.assign(new Error('refused'), { returnCode }) as AuthenticateError, null)
@@ -149,7 +152,8 @@ export function createPacketGuard(bytesMax: number): Transform {
 }
 
 const listening = (server: Server, host: string, port: number): Promise<void> => new Promise((resolve, reject) => {
-  const refuse = (cause: Error): void => reject(new Error(`the broker cannot listen on ${host}:${port}: ${cause.message}`, { cause }))
+  const refuse = (cause: Error): void =>
+    reject(new Error(`the broker cannot listen on ${host}:${port}: ${cause.message}`, { cause }))
   server.once('error', refuse)
   server.listen(port, host, () => {
     server.off('error', refuse)

@@ -78,7 +78,10 @@ export type Event =
   | { readonly type: 'sale opened'; readonly terminal: string; readonly order: Order; readonly request: string }
   /** `request` is null when the terminal did not ask: it came back, and may have missed what was said. */
   | { readonly type: 'sale asked after'; readonly terminal: string; readonly order: Order; readonly request: string | null }
-  | { readonly type: 'close asked'; readonly terminal: string; readonly order: Order; readonly request: string; readonly reason: CloseReason }
+  | {
+      readonly type: 'close asked'; readonly terminal: string; readonly order: Order; readonly request: string
+      readonly reason: CloseReason
+    }
   | { readonly type: 'charge created'; readonly charge: ChargeSeen }
   | { readonly type: 'create refused'; readonly code: string }
   | { readonly type: 'create unanswered' }
@@ -95,7 +98,10 @@ export type Event =
 
 /** Calls to the API. Each is done after its intent is durable, and may be done again after a restart. */
 export type Effect =
-  | { readonly do: 'create charge'; readonly terminal: string; readonly order: Order; readonly attempt: number; readonly expiresAt: EpochMs }
+  | {
+      readonly do: 'create charge'; readonly terminal: string; readonly order: Order; readonly attempt: number
+      readonly expiresAt: EpochMs
+    }
   | { readonly do: 'find charges'; readonly order: Order; readonly since: EpochMs }
   | { readonly do: 'read code'; readonly charge: string; readonly order: Order }
   | { readonly do: 'read charge'; readonly charge: string }
@@ -104,8 +110,14 @@ export type Effect =
 
 /** What is said to the terminal; the shell adds version, counter and time, and seals it. */
 export type Word =
-  | { readonly type: 'sale.offer'; readonly re: string | null; readonly order: Order; readonly charge: string; readonly payload: string; readonly expiresAt: string }
-  | { readonly type: 'sale.verdict'; readonly re: string | null; readonly order: Order; readonly charge: string | null; readonly ending: Ending }
+  | {
+      readonly type: 'sale.offer'; readonly re: string | null; readonly order: Order
+      readonly charge: string; readonly payload: string; readonly expiresAt: string
+    }
+  | {
+      readonly type: 'sale.verdict'; readonly re: string | null; readonly order: Order
+      readonly charge: string | null; readonly ending: Ending
+    }
 
 export interface Terms {
   /** How long a code may be paid. */
@@ -268,7 +280,9 @@ function bound(state: In<'bound'>, event: Event, given: Given): Step {
       return { ...stay(state), effects: [{ do: 'read charge', charge: state.charge }] }
     case 'deadline reached':
       if (given.now < (deadline(state) ?? Infinity)) return stay(state)
-      if (state.closing === undefined && given.now >= state.leaseEndsAt) return expire({ ...state, closing: { reason: 'expired' } }, given)
+      if (state.closing === undefined && given.now >= state.leaseEndsAt) {
+        return expire({ ...state, closing: { reason: 'expired' } }, given)
+      }
       return look(state, given)
     case 'close asked':
       return expire({ ...state, asked: event.request, closing: state.closing ?? { reason: event.reason } }, given)
@@ -407,7 +421,8 @@ function conclude(state: In<'bound'>, charge: ChargeSeen, given: Given): Step {
     case 'successful': {
       if (!isPaid(charge)) return stay(state)
       if (charge.refundedMinor > 0) return except(state, `paid, and ${charge.refundedMinor} of it went back before it was read`)
-      const next: In<'paid'> = { phase: 'paid', terminal, order, asked: null, charge: charge.id, paidAt: charge.paidAt ?? new Date(given.now).toISOString() }
+      const paidAt = charge.paidAt ?? new Date(given.now).toISOString()
+      const next: In<'paid'> = { phase: 'paid', terminal, order, asked: null, charge: charge.id, paidAt }
       return { ...verdict(next, asked), entries: [salePaid(order, charge)] }
     }
     case 'failed':

@@ -5,8 +5,12 @@
  */
 import type { Logger } from 'pino'
 import { createOpener, type OpenSeal, type PublicKeyJson, type Seal } from '../device/protocol/seal.js'
-import { downTopic, type DownMessage, type Order, referenceOf, terminalOfUpTopic, UpMessage, WIRE_VERSION } from '../device/protocol/wire.js'
-import { deadline, type Effect, type Event, initial, restore, type State, step, type Step, type Terms, type Word } from './charge.js'
+import {
+  downTopic, type DownMessage, type Order, referenceOf, terminalOfUpTopic, UpMessage, WIRE_VERSION,
+} from '../device/protocol/wire.js'
+import {
+  deadline, type Effect, type Event, initial, restore, type State, step, type Step, type Terms, type Word,
+} from './charge.js'
 import type { ChargeEffects } from './charge-effects.js'
 import type { Clock } from './clock.js'
 import type { Outgoing, Store } from './store.js'
@@ -88,7 +92,8 @@ export function createGateway({ store, link, effects, seal, terms, clock, log }:
     const { terminal } = message
     switch (message.type) {
       case 'hello': {
-        log.info({ terminal, epoch: message.epoch, software: message.software, openSales: message.openSales.length }, 'terminal said hello')
+        log.info(
+          { terminal, epoch: message.epoch, software: message.software, openSales: message.openSales.length }, 'terminal said hello')
         await link.publish(downTopic(terminal, 'welcome'), await seal(dress({ type: 'welcome', re: message.id }, terminal)))
         for (const sale of message.openSales) await repeatWord(terminal, sale)
         return
@@ -101,7 +106,9 @@ export function createGateway({ store, link, effects, seal, terms, clock, log }:
       case 'sale.ask':
         return request(message, { type: 'sale asked after', terminal, order: message.order, request: message.id })
       case 'sale.close':
-        return request(message, { type: 'close asked', terminal, order: message.order, request: message.id, reason: message.reason })
+        return request(message, {
+          type: 'close asked', terminal, order: message.order, request: message.id, reason: message.reason,
+        })
     }
   }
 
@@ -124,7 +131,8 @@ export function createGateway({ store, link, effects, seal, terms, clock, log }:
     try {
       await link.publish(topic, sealed)
     } catch (error) {
-      log.warn({ error: error instanceof Error ? error.message : String(error) }, 'answer not repeated') // It will be asked for again.
+      // It will be asked for again.
+      log.warn({ error: error instanceof Error ? error.message : String(error) }, 'answer not repeated')
     }
   }
 

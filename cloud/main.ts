@@ -124,18 +124,23 @@ async function init(folder: string, { secretKeyFile, apiUrl }: { secretKeyFile: 
   const at = (name: string): string => join(resolve(folder), name)
   if (existsSync(at('gateway.json'))) throw new Error(`${at('gateway.json')} exists already`)
   mkdirSync(at(''), { recursive: true })
-  writeFileSync(at('seal-key.json'), `${JSON.stringify(await mintKey(`gateway-${randomBytes(4).toString('hex')}`), undefined, 2)}\n`, { mode: 0o600, flag: 'wx' })
+  const sealKey = await mintKey(`gateway-${randomBytes(4).toString('hex')}`)
+  writeFileSync(at('seal-key.json'), `${JSON.stringify(sealKey, undefined, 2)}\n`, { mode: 0o600, flag: 'wx' })
   writeFileSync(at('webhook-secret'), `${randomBytes(32).toString('base64')}\n`, { mode: 0o600, flag: 'wx' })
   const settings = { broker: { kind: 'embedded' }, omise: { apiUrl, secretKeyFile, webhookSecretFiles: ['webhook-secret'] } }
   writeFileSync(at('gateway.json'), `${JSON.stringify(settings, undefined, 2)}\n`, { flag: 'wx' })
-  process.stdout.write(`${at('gateway.json')} is ready. Put the secret key of your account into ${resolve(folder, secretKeyFile)} (chmod 600),
+  process.stdout.write(`${at('gateway.json')} is ready.
+Put the secret key of your account into ${resolve(folder, secretKeyFile)} (chmod 600),
 and the webhook secret of your dashboard over ${at('webhook-secret')}.\n`)
 }
 
-async function enrolTerminal(terminal: string, options: { config: string; out: string; broker?: string; replace: boolean }): Promise<void> {
+interface EnrolOptions { config: string; out: string; broker?: string; replace: boolean }
+
+async function enrolTerminal(terminal: string, options: EnrolOptions): Promise<void> {
   const config = configOrExit(options.config)
   const { broker } = config
-  if (options.broker === undefined && broker.kind === 'embedded' && (broker.host === '0.0.0.0' || broker.host === '::' || broker.port === 0)) {
+  const anywhere = broker.kind === 'embedded' && (broker.host === '0.0.0.0' || broker.host === '::' || broker.port === 0)
+  if (options.broker === undefined && anywhere) {
     throw new Error(`a terminal cannot connect to ${broker.host}:${broker.port}; say with --broker how it reaches the broker`)
   }
   const store = await openStore(config.database)

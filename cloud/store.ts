@@ -109,7 +109,9 @@ function openFile(file: string): Database.Database {
 
 function migrate(db: Database.Database): void {
   const version = (): number => Number(db.pragma('user_version', { simple: true }))
-  if (version() > MIGRATIONS.length) throw new Error(`a newer gateway wrote it (version ${version()}, this one knows ${MIGRATIONS.length})`)
+  if (version() > MIGRATIONS.length) {
+    throw new Error(`a newer gateway wrote it (version ${version()}, this one knows ${MIGRATIONS.length})`)
+  }
   db.transaction(() => {
     for (const script of MIGRATIONS.slice(version())) db.exec(script)
     db.pragma(`user_version = ${MIGRATIONS.length}`)
@@ -127,7 +129,8 @@ function createStore(db: Database.Database): Store {
   const terminal = db.prepare<[string], TerminalRow>('SELECT id, key, password_hash FROM terminal WHERE id = ?')
   const sale = db.prepare<[string], string>('SELECT state FROM sale WHERE id = ?').pluck()
   const saleOfCharge = db.prepare<[string], string>('SELECT id FROM sale WHERE charge = ?').pluck()
-  const openSales = db.prepare<[], { sale: string; deadline: number }>('SELECT id AS sale, deadline FROM sale WHERE deadline IS NOT NULL')
+  const openSales = db.prepare<[], { sale: string; deadline: number }>(
+    'SELECT id AS sale, deadline FROM sale WHERE deadline IS NOT NULL')
   const reply = db.prepare<[string, string], Said>('SELECT topic, sealed FROM reply WHERE terminal = ? AND request = ?')
   const outbox = db.prepare<[number], Waiting>('SELECT seq, topic, sealed FROM outbox ORDER BY seq LIMIT ?')
   const said = db.prepare<[number]>('DELETE FROM outbox WHERE seq <= ?')
@@ -165,7 +168,8 @@ function createStore(db: Database.Database): Store {
 function writerOf(db: Database.Database): (commit: Commit) => void {
   const putSale = db.prepare(`INSERT INTO sale VALUES (@sale, @terminal, @charge, @phase, @state, @deadline, @at, @at)
     ON CONFLICT (id) DO UPDATE SET charge = @charge, phase = @phase, state = @state, deadline = @deadline, changed_at = @at`)
-  const post = db.prepare('INSERT INTO ledger VALUES (@key, @account, @minor, @currency, @sale, @terminal, @at) ON CONFLICT DO NOTHING')
+  const post = db.prepare(`INSERT INTO ledger VALUES (@key, @account, @minor, @currency, @sale, @terminal, @at)
+    ON CONFLICT DO NOTHING`)
   const putWord = db.prepare('INSERT INTO outbox (topic, sealed) VALUES (?, ?)')
   const putReply = db.prepare('INSERT INTO reply VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING')
   const raise = db.prepare('UPDATE counter SET value = max(value, ?)')
@@ -174,7 +178,9 @@ function writerOf(db: Database.Database): (commit: Commit) => void {
     const { phase, terminal } = state
     const charge = state.phase === 'intent' ? null : state.charge
     putSale.run({ sale, terminal, charge, phase, state: JSON.stringify(state), deadline: deadline ?? null, at })
-    for (const { key, currency, lines } of entries) for (const line of lines) post.run({ key, ...line, currency, sale, terminal, at })
+    for (const { key, currency, lines } of entries) {
+      for (const line of lines) post.run({ key, ...line, currency, sale, terminal, at })
+    }
     for (const word of words) {
       putWord.run(word.topic, word.sealed)
       if (word.re !== null) putReply.run(word.terminal, word.re, word.topic, word.sealed, at)

@@ -49,7 +49,8 @@ export function externalLink({ url, username, password, clientId }: ExternalBrok
     start(receive) {
       const connected = mqtt.connect(url, {
         protocolVersion: 4, clean: false, clientId, username, password, keepalive: 30,
-        connectTimeout: CONNECT_MS, reconnectPeriod: 1_000, reconnectOnConnackError: true, queueQoSZero: false, resubscribe: false, manualConnect: true,
+        connectTimeout: CONNECT_MS, reconnectPeriod: 1_000, reconnectOnConnackError: true, queueQoSZero: false,
+        resubscribe: false, manualConnect: true,
       })
       client = connected
       // The client leaves Nagle's algorithm on, which costs 40 ms a round trip (mqtt.md, section 1.2).

@@ -197,7 +197,9 @@ function createLink(
       connectMqtt = (await import('mqtt')).connect // The heaviest import of the terminal: after the first picture.
       await connect()
     },
-    send: (request) => void publish({ ...envelope(), ...request }).catch((error: unknown) => log.error({ error }, 'request not sent')),
+    send(request) {
+      publish({ ...envelope(), ...request }).catch((error: unknown) => log.error({ error }, 'request not sent'))
+    },
     refused: () => ({ ...refusals }),
     async stop() {
       stopped = true

@@ -94,7 +94,9 @@ function version(): string {
 function configOrExit(file: string): { readonly config: Config; readonly report: readonly string[] } {
   const loaded = loadConfig(file)
   const problems = 'problems' in loaded ? loaded.problems : undefined
-  const checked = 'config' in loaded ? checkTogether(loaded.config, (payload) => rendererFor(loaded.config).plan(payload)) : undefined
+  const checked = 'config' in loaded
+    ? checkTogether(loaded.config, (payload) => rendererFor(loaded.config).plan(payload))
+    : undefined
   const all = problems ?? checked?.problems ?? []
   if ('config' in loaded && checked !== undefined && all.length === 0) return { config: loaded.config, report: checked.report }
   process.stderr.write(`${formatProblems(all)}\n`)

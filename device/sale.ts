@@ -380,7 +380,9 @@ function believe(
   return settle(state.sale, { ending: event.ending, charge: event.charge }, given)
 }
 
-function distrustOf(word: Bound & { readonly charge: string | null }, sale: Sale, offer: OfferedCode | undefined): Distrust | undefined {
+function distrustOf(
+  word: Bound & { readonly charge: string | null }, sale: Sale, offer: OfferedCode | undefined,
+): Distrust | undefined {
   if (word.order.sale !== sale.id) return 'another sale'
   if (word.order.nonce !== sale.nonce) return 'another nonce'
   if (word.order.amountMinor !== sale.amount.minor || word.order.currency !== sale.amount.currency) return 'another amount'

@@ -137,7 +137,8 @@ export function createTerminal(tools: Tools): Terminal {
     state = next.state
     for (const effect of next.effects) act(effect)
     if (state.phase !== before.phase || next.effects.length > 0) {
-      log.info({ event, from: before.phase, to: state.phase, effects: next.effects.map((effect) => effect.do), ...aboutSale(state) }, 'sale step')
+      const effects = next.effects.map((effect) => effect.do)
+      log.info({ event, from: before.phase, to: state.phase, effects, ...aboutSale(state) }, 'sale step')
     }
   }
 
@@ -190,9 +191,8 @@ export function createTerminal(tools: Tools): Terminal {
     Promise.all(listeners.map(({ source }) => source.answer(answerOf(sale, verdict)))).then(told, (error: unknown) => {
       log.error({ sale: sale.id, error }, 'outcome not told')
     })
-    log.info({
-      sale: sale.id, reference: referenceOf(sale.id), amount: formatAmount(sale.amount), charge: verdict.charge, ending: verdict.ending,
-    }, 'sale ended')
+    const { charge, ending } = verdict
+    log.info({ sale: sale.id, reference: referenceOf(sale.id), amount: formatAmount(sale.amount), charge, ending }, 'sale ended')
   }
 
   /** A register that is not plugged in yet is tried again; the rest of the box goes on without it. */

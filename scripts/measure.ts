@@ -34,10 +34,11 @@ async function main({ rounds, sales }: { rounds: number; sales: number }): Promi
   const folder = mkdtempSync(join(tmpdir(), 'plinth-bench-'))
   const stopwatch = await startStopwatch(), floorWatch = await startStopwatch()
   const workbench = await openWorkbench({
-    folder, country: 'TH', currency: 'THB', method: 'alipayplus_mpm', shopName: 'Baan Kafae', pollSeconds: 60, sandboxSwitches: ['webhooks=lose'],
+    folder, country: 'TH', currency: 'THB', method: 'alipayplus_mpm', shopName: 'Baan Kafae', pollSeconds: 60,
+    sandboxSwitches: ['webhooks=lose'], // The measurement sends them itself.
     profile: () => ({
-      panel: { driver: 'bench', widthPx: 400, heightPx: 300, pitchMm: 0.212 }, keypad: { driver: 'bench' }, register: { driver: 'none' },
-      lamps: { driver: 'bench' }, bench: { url: stopwatch.url },
+      panel: { driver: 'bench', widthPx: 400, heightPx: 300, pitchMm: 0.212 },
+      keypad: { driver: 'bench' }, register: { driver: 'none' }, lamps: { driver: 'bench' }, bench: { url: stopwatch.url },
     }),
   })
   const floor: ChildProcess[] = []
@@ -66,7 +67,8 @@ async function main({ rounds, sales }: { rounds: number; sales: number }): Promi
 }
 
 /** Keys, OK, code; the customer pays; the webhook; the lamps. */
-async function playSale({ stopwatch, webhookUrl, restMs }: Path, { sandboxUrl }: Workbench, secret: Buffer, times: Times): Promise<void> {
+async function playSale(path: Path, { sandboxUrl }: Workbench, secret: Buffer, times: Times): Promise<void> {
+  const { stopwatch, webhookUrl, restMs } = path
   for (const digit of '2500') stopwatch.press({ type: 'digit pressed', digit })
   await pause(restMs) // The amount stands on the panel.
   const code = stopwatch.nextCode()
@@ -80,20 +82,27 @@ async function playSale({ stopwatch, webhookUrl, restMs }: Path, { sandboxUrl }:
   })
   const { charge } = await paid.json() as { charge: string } // Our own sandbox's answer.
   await pause(restMs)
-  const body = `${JSON.stringify({ object: 'event', id: `evnt_test_${charge.slice(10)}`, livemode: false, key: 'charge.complete', data: { object: 'charge', id: charge, livemode: false } }, undefined, 2)}\n`
-  const timestamp = String(Math.floor(Date.now() / 1_000))
-  const signature = createHmac('sha256', secret).update(`${timestamp}.${body}`).digest('hex')
+  const webhook = signedWebhook(charge, secret)
   const lit = stopwatch.nextLamps('paid')
   const sentAt = performance.now()
-  const heard = await fetch(webhookUrl, {
-    method: 'POST', body, headers: { 'content-type': 'application/json', 'omise-signature': signature, 'omise-signature-timestamp': timestamp },
-  })
+  const heard = await fetch(webhookUrl, webhook)
   if (!heard.ok) throw new Error(`the webhook was answered ${heard.status}`)
   times.lamps.push(await lit - sentAt)
   await pause(restMs)
 }
 
-async function startFloor({ sandboxUrl, secretKey }: Workbench, stopwatch: Stopwatch, folder: string, children: ChildProcess[]): Promise<Path> {
+function signedWebhook(charge: string, secret: Buffer): RequestInit {
+  const data = { object: 'charge', id: charge, livemode: false }
+  const body = JSON.stringify({ object: 'event', id: `evnt_test_${charge.slice(10)}`, livemode: false, key: 'charge.complete', data })
+  const timestamp = String(Math.floor(Date.now() / 1_000))
+  const signature = createHmac('sha256', secret).update(`${timestamp}.${body}`).digest('hex')
+  const headers = { 'content-type': 'application/json', 'omise-signature': signature, 'omise-signature-timestamp': timestamp }
+  return { method: 'POST', body, headers }
+}
+
+async function startFloor(
+  { sandboxUrl, secretKey }: Workbench, stopwatch: Stopwatch, folder: string, children: ChildProcess[],
+): Promise<Path> {
   const [brokerPort = 0, httpPort = 0] = await freePorts(2)
   const module = fileURLToPath(new URL('./measure-floor.js', import.meta.url))
   const start = (args: readonly string[]): Promise<void> => new Promise((resolve, reject) => {
@@ -135,18 +144,28 @@ function memoryOf({ terminal }: Workbench): number {
   return Number(line?.[1] ?? NaN) / 1_024
 }
 
-function report(mine: Times, least: Times, rest: { cost: StartCost; before: number; after: number; rounds: number; sales: number }): void {
-  const row = (what: string, ours: readonly number[], floor: readonly number[]): string =>
-    `${what.padEnd(44)} ${median(ours).toFixed(1).padStart(8)} ${median(floor).toFixed(1).padStart(8)} ${(median(ours) / median(floor)).toFixed(2).padStart(7)}`
+interface Rest {
+  readonly cost: StartCost
+  readonly before: number
+  readonly after: number
+  readonly rounds: number
+  readonly sales: number
+}
+
+function report(mine: Times, least: Times, rest: Rest): void {
+  const cells = (...numbers: readonly string[]): string => numbers.map((text) => text.padStart(9)).join('')
+  const row = (what: string, ours: number, floor: number): string =>
+    what.padEnd(44) + cells(ours.toFixed(1), floor.toFixed(1), (ours / floor).toFixed(2))
+  const warm = rest.rounds + WARM_ROUNDS
   process.stdout.write(`
 Medians of ${rest.rounds} sales, ours and the floor in turn, on ${cpus().length} processors (load ${loadavg()[0]?.toFixed(1)})
 
-${'milliseconds'.padEnd(44)} ${'ours'.padStart(8)} ${'floor'.padStart(8)} ${'ratio'.padStart(7)}
-${row('amount entered -> code verified on the panel', mine.code, least.code)}
-${row('webhook -> lamps', mine.lamps, least.lamps)}
+${'milliseconds'.padEnd(44)}${cells('ours', 'floor', 'ratio')}
+${row('amount entered -> code verified on the panel', median(mine.code), median(least.code))}
+${row('webhook -> lamps', median(mine.lamps), median(least.lamps))}
 
 terminal, processor time to its first picture   ${rest.cost.picture} ms, to ready with its link up ${rest.cost.ready} ms
-terminal, memory                                ${rest.before.toFixed(0)} MB after ${rest.rounds + WARM_ROUNDS} sales, ${rest.after.toFixed(0)} MB after ${rest.sales}
+terminal, memory                                ${rest.before.toFixed(0)} MB after ${warm} sales, ${rest.after.toFixed(0)} MB after ${rest.sales}
 `)
 }
 

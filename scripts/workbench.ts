@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { createWriteStream, mkdirSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
@@ -135,7 +136,9 @@ export async function openWorkbench(options: WorkbenchOptions): Promise<Workbenc
   }
 }
 
-function createProgram(name: ProgramName, module: string, args: readonly string[], logFile: string, note: (record: LogRecord) => void): Program {
+function createProgram(
+  name: ProgramName, module: string, args: readonly string[], logFile: string, note: (record: LogRecord) => void,
+): Program {
   const records: LogRecord[] = []
   let child: ChildProcess | undefined
   let gone: Promise<void> = Promise.resolve()
@@ -201,7 +204,8 @@ function createWatch(onRecord: ((record: LogRecord) => void) | undefined): Watch
       return new Promise((resolve, reject) => {
         const late = setTimeout(() => {
           waiting.delete(look)
-          reject(new Error(`what was waited for did not happen in ${timeoutMs} ms; last: ${seen.slice(-5).map(({ program, msg }) => `${program}: ${msg}`).join(', ')}`))
+          const last = seen.slice(-5).map(({ program, msg }) => `${program}: ${msg}`).join(', ')
+          reject(new Error(`what was waited for did not happen in ${timeoutMs} ms; last: ${last}`))
         }, timeoutMs)
         const look = (record: LogRecord): void => {
           if (!matches(record)) return
@@ -227,17 +231,14 @@ function readRecord(program: ProgramName, line: string): LogRecord | undefined {
 }
 
 export async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = await Promise.all(Array.from({ length: count }, () => new Promise<{ port: number; close: () => Promise<void> }>((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      const port = typeof address === 'object' && address !== null ? address.port : 0
-      resolve({ port, close: () => new Promise((done) => server.close(() => done())) })
-    })
-  })))
-  await Promise.all(servers.map(({ close }) => close()))
-  return servers.map(({ port }) => port)
+  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'))
+  await Promise.all(servers.map((server) => once(server, 'listening'))) // All at once, so that no two are the same.
+  const ports = servers.map((server) => {
+    const address = server.address()
+    return typeof address === 'object' && address !== null ? address.port : 0
+  })
+  await Promise.all(servers.map((server) => once(server.close(), 'close')))
+  return ports
 }
 
 const write = (file: string, value: unknown): void => { writeFileSync(file, `${JSON.stringify(value, undefined, 2)}\n`) }
