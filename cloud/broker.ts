@@ -8,7 +8,8 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { createServer, type Server, type Socket } from 'node:net'
 import { Duplex, Transform } from 'node:stream'
 import type { Logger } from 'pino'
-import { downFilter, MESSAGE_BYTES_MAX, upPrefix } from '../device/protocol/wire.js'
+import { createPacketBound, PACKET_BYTES_MAX } from '../device/protocol/packet-bound.js'
+import { downFilter, upPrefix } from '../device/protocol/wire.js'
 
 export interface EmbeddedBroker {
   readonly port: number
@@ -28,8 +29,6 @@ export interface BrokerOptions {
   readonly log: Logger
 }
 
-/** One message, its topic and its packet header. */
-const PACKET_BYTES_MAX = MESSAGE_BYTES_MAX + 512
 const NOT_AUTHORIZED = 5
 const BAD_CREDENTIALS = 4
 
@@ -121,32 +120,14 @@ function guarded(socket: Socket, log: Logger): Duplex {
   return stream
 }
 
-/**
- * Lets MQTT packets through whose announced length is within the bound, and fails on the first that is not.
- * Fixed header: one byte of type, then the remaining length in 1 to 4 bytes of 7 bits, least first [MQTT-2.2.3].
- */
+/** Lets MQTT packets through whose announced length is within the bound, and fails on the first that is not. */
 export function createPacketGuard(bytesMax: number): Transform {
-  let rest = 0            // Bytes of the current packet still to come.
-  let lengthBytes = -1    // -1: the next byte is a packet's type; 0..3: reading its length.
-  let length = 0
-
+  const beyond = createPacketBound(bytesMax)
   return new Transform({
     transform(chunk: Buffer, _encoding, done) {
-      for (let at = 0; at < chunk.length;) {
-        if (rest > 0) {
-          const taken = Math.min(rest, chunk.length - at)
-          rest -= taken
-          at += taken
-          continue
-        }
-        const byte = chunk[at++] ?? 0
-        if (lengthBytes < 0) { lengthBytes = 0; length = 0; continue }
-        length += (byte & 0x7f) * 128 ** lengthBytes
-        lengthBytes++
-        if (length > bytesMax || (lengthBytes === 4 && byte >= 0x80)) return done(new Error(`packet of ${length} bytes or more`))
-        if (byte < 0x80) { rest = length; lengthBytes = -1 }
-      }
-      return done(null, chunk)
+      const length = beyond(chunk)
+      if (length === undefined) done(null, chunk)
+      else done(new Error(`packet of ${length} bytes or more`))
     },
   })
 }

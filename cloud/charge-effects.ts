@@ -51,6 +51,8 @@ export function createChargeEffects({ omise, codes, sendExpiresAt, log }: Tools)
       })
       switch (answer.answer) {
         case 'ok':
+          // An answer to somebody else's question: one payment would then pay two sales. Ours is looked for.
+          if (!isOf(order.sale, answer.value)) return { type: 'create unanswered' }
           if (created.size >= CREATED_MAX) created.clear()
           created.set(answer.value.id, answer.value)
           return { type: 'charge created', charge: answer.value }
@@ -137,6 +139,8 @@ export function createChargeEffects({ omise, codes, sendExpiresAt, log }: Tools)
 const isPassing = (reason: Unreadable): boolean =>
   reason === 'timeout' || reason === 'too busy' || reason === 'reader broken' || reason === 'closed'
 
+const isOf = (sale: string, { metadata }: Charge): boolean => metadata['plinth_sale'] === sale
+
 /** Every charge that carries this sale, oldest first; undefined when the list could not be read to its end. */
 async function findCharges(omise: Omise, sale: string, since: number): Promise<readonly Charge[] | undefined> {
   const found: Charge[] = []
@@ -146,7 +150,7 @@ async function findCharges(omise: Omise, sale: string, since: number): Promise<r
     const answer: Answer<Page<Charge>> = await omise.listCharges({ from, limit: PAGE_ITEMS_MAX, offset, order: 'chronological' })
     if (answer.answer !== 'ok' || answer.value.unreadable > 0) return undefined
     const { items, total } = answer.value
-    found.push(...items.filter((charge) => charge.metadata['plinth_sale'] === sale))
+    found.push(...items.filter((charge) => isOf(sale, charge)))
     offset += items.length // What came, not what was asked for: the API may give less.
     if (offset >= total) return found
     if (items.length === 0) return undefined

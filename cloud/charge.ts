@@ -68,7 +68,13 @@ export type State =
       readonly readAt: EpochMs
     }
   | OfSale & { readonly phase: 'paid'; readonly charge: string; readonly paidAt: string }
-  | OfSale & { readonly phase: 'closed'; readonly charge: string | null; readonly reason: string }
+  | OfSale & {
+      readonly phase: 'closed'
+      readonly charge: string | null
+      readonly reason: string
+      /** A hint that was not yet followed by a read: money may have come after all. */
+      readonly look?: { readonly tries: number; readonly at: EpochMs }
+    }
   | OfSale & { readonly phase: 'exception'; readonly charge: string | null; readonly reason: string; readonly told: Ending }
 
 export type Phase = State['phase']
@@ -147,6 +153,8 @@ export const RETRY_MS = 3_000
 export const FIND_PAUSE_MS = 1_000
 export const FIRST_READ_MS = 2_000
 export const CREATES_MAX = 2
+/** Reads after one hint at a sale that had ended: 3 s, 6 s, 12 s ... apart. */
+export const LOOKS_MAX = 11
 
 export const initial: State = { phase: 'none' }
 
@@ -155,7 +163,7 @@ export function step(state: State, event: Event, given: Given): Step {
     case 'none':      return none(state, event, given)
     case 'intent':    return intent(state, event, given)
     case 'bound':     return bound(state, event, given)
-    case 'closed':    return closed(state, event)
+    case 'closed':    return closed(state, event, given)
     case 'paid':
     case 'exception':
       return decided(state, event)
@@ -167,9 +175,9 @@ export function deadline(state: State): EpochMs | undefined {
   switch (state.phase) {
     case 'intent': return state.retryAt
     case 'bound':  return state.closing === undefined ? Math.min(state.readAt, state.leaseEndsAt) : state.readAt
+    case 'closed': return state.look?.at
     case 'none':
     case 'paid':
-    case 'closed':
     case 'exception':
       return undefined
   }
@@ -330,17 +338,20 @@ function decided(state: In<'paid' | 'exception'>, event: Event): Step {
   }
 }
 
-function closed(state: In<'closed'>, event: Event): Step {
+function closed(state: In<'closed'>, event: Event, given: Given): Step {
   switch (event.type) {
     case 'sale opened':
     case 'sale asked after':
     case 'close asked':
       return verdict(state, event.request)
     case 'hint received':
-      return state.charge === null ? stay(state) : { ...stay(state), effects: [{ do: 'read charge', charge: state.charge }] }
+      return lookAgain(state, 1, given)
+    case 'deadline reached':
+      return state.look === undefined || given.now < state.look.at ? stay(state) : lookAgain(state, state.look.tries + 1, given)
     case 'charge created': // The answer we had given up on.
-    case 'charge read':
       return late(state, [event.charge])
+    case 'charge read':
+      return late(event.charge.id === state.charge ? looked(state) : state, [event.charge])
     case 'charges found':
       return late(state, event.charges)
     case 'create refused':
@@ -350,10 +361,24 @@ function closed(state: In<'closed'>, event: Event): Step {
     case 'code unreadable':
     case 'code unanswered':
     case 'expire refused':
-    case 'charge unanswered':
-    case 'deadline reached':
+    case 'charge unanswered': // The deadline asks again.
       return stay(state)
   }
+}
+
+/** Until the charge was read, or it is plain that nobody will ever answer: more than an hour, later and later. */
+function lookAgain(state: In<'closed'>, tries: number, given: Given): Step {
+  if (state.charge === null || tries > LOOKS_MAX) return stay(looked(state))
+  return {
+    ...stay({ ...state, look: { tries, at: given.now + RETRY_MS * 2 ** (tries - 1) } }),
+    effects: [{ do: 'read charge', charge: state.charge }],
+  }
+}
+
+function looked(state: In<'closed'>): In<'closed'> {
+  if (state.look === undefined) return state // The very same: what changed nothing is not written again.
+  const { look: _, ...rest } = state
+  return rest
 }
 
 function create(state: In<'intent'>, given: Given): Step {
@@ -490,7 +515,7 @@ function late(state: In<'closed'>, charges: readonly ChargeSeen[]): Step {
   if (first === undefined) return { ...stay(state), effects }
   return {
     ...stay({
-      ...state, phase: 'exception', charge: first.id,
+      ...looked(state), phase: 'exception', charge: first.id,
       reason: `paid after it was closed (${state.reason})`, told: { outcome: 'unpaid', reason: state.reason },
     }),
     effects,

@@ -21,7 +21,7 @@ export const GatewayFile = z.strictObject({
     z.strictObject({ kind: z.literal('embedded'), host: host.default('127.0.0.1'), port: port.default(1883) }),
     z.strictObject({
       kind: z.literal('external'),
-      url: z.url({ protocol: /^mqtts?$/ }),
+      url: z.url({ protocol: /^mqtts?$/ }).refine(withoutLogin, 'must be an address without a name and a password in it'),
       username: z.string().min(1).max(128),
       passwordFile: path,
       clientId: z.string().regex(/^[A-Za-z0-9_-]{1,23}$/).default('plinth-gateway'),
@@ -97,6 +97,13 @@ export function loadGatewayConfig(file: string): { readonly config: GatewayConfi
       ...settings, database: from(settings.database), sealKey: sealKey.value, secretKey, webhookSecrets: decoded, brokerPassword,
     }),
   }
+}
+
+/** Addresses are logged; the password is in a file of its own. */
+function withoutLogin(address: string): boolean {
+  if (!URL.canParse(address)) return true // The schema says so by itself.
+  const { username, password } = new URL(address)
+  return username === '' && password === ''
 }
 
 /** The client of the API adds its own paths. */

@@ -46,6 +46,8 @@ const OUTBOX_BATCH = 100
 const HEARD_MAX = 10_000
 /** Sales being worked on at once; further requests wait for the terminal to ask again. */
 const LANES_MAX = 10_000
+/** A terminal has one sale at a time; who opens more with its key makes charges, and looks at them, without end. */
+const OPEN_SALES_MAX = 16
 
 export function createGateway({ store, link, effects, seal, terms, clock, log }: Tools): Gateway {
   const lanes = new Map<string, Promise<void>>()
@@ -123,6 +125,7 @@ export function createGateway({ store, link, effects, seal, terms, clock, log }:
       if (state.phase !== 'none' && !sameOrder(state, terminal, order)) {
         return refuse('another order', { terminal, sale: order.sale })
       }
+      if (state.phase === 'none' && await store.openSalesOf(terminal) >= OPEN_SALES_MAX) return refuse('too many open sales', { terminal })
       await take(order.sale, state, step(state, event, { now: clock.now(), terms }), event.type)
     })
   }

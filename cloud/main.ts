@@ -2,13 +2,13 @@
 /**
  * plinth-gateway: composition root and command line of the gateway.
  */
-import { Command } from 'commander'
+import { Command, InvalidArgumentError } from 'commander'
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import fastify from 'fastify'
 import type { Logger } from 'pino'
-import { createSeal, mintKey, publicPart } from '../device/protocol/seal.js'
+import { createSeal, isKeyPair, mintKey, publicPart } from '../device/protocol/seal.js'
 import { formatProblems } from '../firmware-config/problems.js'
 import { startBroker } from './broker.js'
 import { createChargeEffects } from './charge-effects.js'
@@ -24,6 +24,10 @@ import { embeddedLink, externalLink, type TerminalLink } from './terminal-link.j
 import { webhookRoute } from './webhook.js'
 
 const STOP_MS = 5_000
+/** For a webhook, from its first byte to its last; half of it for its headers. */
+const REQUEST_MS = 10_000
+/** Webhooks on their way at once; further callers are hung up on, and the payment API delivers to us again or is polled. */
+const CONNECTIONS_MAX = 1_000
 /** A configuration or a command line that a person must correct first. */
 const EXIT_CORRECT_FIRST = 2
 
@@ -56,7 +60,12 @@ async function runGateway(config: GatewayConfig, log: Logger): Promise<Running> 
   })
   await gateway.start()
 
-  const http = fastify({ bodyLimit: 65_536, requestTimeout: 10_000, connectionTimeout: 10_000, keepAliveTimeout: 5_000 })
+  const http = fastify({
+    bodyLimit: 65_536, requestTimeout: REQUEST_MS, connectionTimeout: REQUEST_MS, keepAliveTimeout: 5_000,
+    // Node takes the longer of the two times for the body, and looks every half a minute, unless told otherwise.
+    http: { headersTimeout: REQUEST_MS / 2, connectionsCheckingInterval: 1_000 },
+  })
+  http.server.maxConnections = CONNECTIONS_MAX
   webhookRoute(http, {
     path: '/webhooks/omise',
     secrets: config.webhookSecrets,
@@ -67,7 +76,10 @@ async function runGateway(config: GatewayConfig, log: Logger): Promise<Running> 
     log,
   })
   http.get('/health', () => ({ ok: true, refused: gateway.refused() }))
-  const address = await http.listen({ host: config.http.host, port: config.http.port })
+  const { host, port } = config.http
+  const address = await http.listen({ host, port }).catch((cause: unknown) => {
+    throw new Error(`webhooks cannot be heard on ${host}:${port}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
+  })
   log.info({ address }, 'gateway ready')
 
   return {
@@ -95,16 +107,18 @@ function openLink(config: GatewayConfig, store: Store, log: Logger): TerminalLin
 }
 
 /** Exits with 2 and every problem at once when the configuration is bad. */
-function configOrExit(file: string): GatewayConfig {
+async function configOrExit(file: string): Promise<GatewayConfig> {
   const loaded = loadGatewayConfig(file)
-  if ('config' in loaded) return loaded.config
-  process.stderr.write(`${formatProblems(loaded.problems)}\n`)
+  if ('config' in loaded && await isKeyPair(loaded.config.sealKey)) return loaded.config
+  const problems = 'problems' in loaded ? loaded.problems
+    : [{ file: resolve(file), path: 'sealKeyFile', problem: 'does not hold a key pair: its x and d do not belong together' }]
+  process.stderr.write(`${formatProblems(problems)}\n`)
   process.exit(EXIT_CORRECT_FIRST)
 }
 
 async function run({ config: file }: { config: string }): Promise<void> {
   process.umask(0o077) // The database holds codes that can be paid.
-  const config = configOrExit(file)
+  const config = await configOrExit(file)
   const log = createLog(config.log)
   const gateway = await runGateway(config, log)
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -137,7 +151,7 @@ and the webhook secret of your dashboard over ${at('webhook-secret')}.\n`)
 interface EnrolOptions { config: string; out: string; broker?: string; replace: boolean }
 
 async function enrolTerminal(terminal: string, options: EnrolOptions): Promise<void> {
-  const config = configOrExit(options.config)
+  const config = await configOrExit(options.config)
   const { broker } = config
   const anywhere = broker.kind === 'embedded' && (broker.host === '0.0.0.0' || broker.host === '::' || broker.port === 0)
   if (options.broker === undefined && anywhere) {
@@ -156,12 +170,17 @@ async function enrolTerminal(terminal: string, options: EnrolOptions): Promise<v
   }
 }
 
+const brokerUrl = (text: string): string => {
+  if (!URL.canParse(text) || !/^mqtts?:$/.test(new URL(text).protocol)) throw new InvalidArgumentError('It must begin with mqtt:// or mqtts://.')
+  return text
+}
+
 const program = new Command('plinth-gateway').description('The merchant cloud of Plinth terminals')
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : EXIT_CORRECT_FIRST)) // Before the commands, which inherit it.
 program.command('run').description('run the gateway').requiredOption('--config <file>', 'gateway.json').action(run)
 program.command('check').description('say every problem of a configuration').requiredOption('--config <file>', 'gateway.json')
-  .action(({ config }: { config: string }) => {
-    configOrExit(config)
+  .action(async ({ config }: { config: string }) => {
+    await configOrExit(config)
     process.stdout.write(`${resolve(config)} is good\n`)
   })
 program.command('init').description('make a folder with a new configuration and keys').argument('<folder>')
@@ -170,7 +189,7 @@ program.command('init').description('make a folder with a new configuration and 
   .action(init)
 program.command('enrol').description('make a terminal known and write its identity file').argument('<terminal>')
   .requiredOption('--config <file>', 'gateway.json').requiredOption('--out <file>', 'identity file to write')
-  .option('--broker <url>', 'address of the broker as the terminal sees it')
+  .option('--broker <url>', 'address of the broker as the terminal sees it', brokerUrl)
   .option('--replace', 'shut out the box that has this id now', false).action(enrolTerminal)
 
 program.parseAsync().catch((error: unknown) => {

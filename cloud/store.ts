@@ -52,6 +52,8 @@ export interface Store {
   saleOfCharge(charge: string): Promise<string | undefined>
   /** Sales that wait for something, with when. */
   openSales(): Promise<readonly { readonly sale: string; readonly deadline: number }[]>
+  /** How many of them are a terminal's. */
+  openSalesOf(terminal: string): Promise<number>
   /** The very bytes a request was answered with. */
   reply(terminal: string, request: string): Promise<{ readonly topic: string; readonly sealed: string } | undefined>
   commit(commit: Commit): Promise<void>
@@ -91,38 +93,39 @@ const MIGRATIONS: readonly string[] = [`
 `]
 
 export function openStore(file: string): Promise<Store> {
-  return Promise.resolve().then(() => createStore(openFile(file)))
+  return Promise.resolve().then(() => openFile(file))
 }
 
-function openFile(file: string): Database.Database {
+function openFile(file: string): Store {
   try {
     const db = new Database(file)
-    db.pragma('journal_mode = WAL')
-    db.pragma('synchronous = FULL')
-    db.pragma('busy_timeout = 5000')
-    migrate(db)
-    return db
+    db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000')
+    return createStore(db, migrate(db))
   } catch (cause) {
     throw new Error(`the database ${file} cannot be opened: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
   }
 }
 
-function migrate(db: Database.Database): void {
-  const version = (): number => Number(db.pragma('user_version', { simple: true }))
+/** Returns what must not be collected: Node 24.19 and later abort when a statement of this library is. */
+function migrate(db: Database.Database): object {
+  const userVersion = db.prepare<[], number>('PRAGMA user_version').pluck()
+  const version = (): number => userVersion.get() ?? 0
   if (version() > MIGRATIONS.length) {
     throw new Error(`a newer gateway wrote it (version ${version()}, this one knows ${MIGRATIONS.length})`)
   }
   db.transaction(() => {
     for (const script of MIGRATIONS.slice(version())) db.exec(script)
-    db.pragma(`user_version = ${MIGRATIONS.length}`)
+    db.exec(`PRAGMA user_version = ${MIGRATIONS.length}`)
   }).immediate()
+  return userVersion
 }
 
 interface TerminalRow { id: string; key: string; password_hash: string }
 interface Said { topic: string; sealed: string }
 
 /** SQLite answers at once; the promise is for stores that do not. */
-function createStore(db: Database.Database): Store {
+function createStore(db: Database.Database, keep: object): Store {
+  const kept = new Set([keep])
   const write = writerOf(db)
   const putTerminal = db.prepare<[string, string, string, number]>(`INSERT INTO terminal VALUES (?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET key = excluded.key, password_hash = excluded.password_hash, enrolled_at = excluded.enrolled_at`)
@@ -131,6 +134,8 @@ function createStore(db: Database.Database): Store {
   const saleOfCharge = db.prepare<[string], string>('SELECT id FROM sale WHERE charge = ?').pluck()
   const openSales = db.prepare<[], { sale: string; deadline: number }>(
     'SELECT id AS sale, deadline FROM sale WHERE deadline IS NOT NULL')
+  const openSalesOf = db.prepare<[string], number>(
+    'SELECT count(*) FROM sale WHERE deadline IS NOT NULL AND terminal = ?').pluck()
   const reply = db.prepare<[string, string], Said>('SELECT topic, sealed FROM reply WHERE terminal = ? AND request = ?')
   const outbox = db.prepare<[number], Waiting>('SELECT seq, topic, sealed FROM outbox ORDER BY seq LIMIT ?')
   const said = db.prepare<[number]>('DELETE FROM outbox WHERE seq <= ?')
@@ -153,6 +158,7 @@ function createStore(db: Database.Database): Store {
     }),
     saleOfCharge: (charge) => answer(() => saleOfCharge.get(charge)),
     openSales: () => answer(() => openSales.all()),
+    openSalesOf: (terminal) => answer(() => openSalesOf.get(terminal) ?? 0),
     reply: (terminal, request) => answer(() => reply.get(terminal, request)),
     commit: (commit) => answer(() => { write(commit) }),
     outbox: (limit) => answer(() => outbox.all(limit)),
@@ -160,7 +166,10 @@ function createStore(db: Database.Database): Store {
     counter: () => answer(() => counter.get() ?? 0),
     ledger: (sale) => answer(() => (sale === undefined ? ledger.all() : ledgerOf.all(sale))),
     prune: (before) => answer(() => { prune.run(before) }),
-    close: () => answer(() => { db.close() }),
+    close: () => answer(() => {
+      db.close()
+      kept.clear()
+    }),
   }
 }
 

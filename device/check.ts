@@ -2,7 +2,8 @@
  * What a schema cannot say: rules that join the configuration with the payment method and the panel. Pure.
  */
 import type { Problem } from '../firmware-config/problems.js'
-import type { Config } from '../firmware-config/schema.js'
+import type { Config, Identity } from '../firmware-config/schema.js'
+import { isKeyPair } from './protocol/seal.js'
 import { PAYMENT_METHODS, type PaymentMethodName } from './protocol/payment-method.js'
 import { type CodePlan, type CodeRefusal } from './qr.js'
 
@@ -31,7 +32,7 @@ export function checkTogether({ site, profile }: Config, plan: (payload: string)
   }
   const code = plan(TYPICAL_PAYLOAD[site.method])
   if (!code.fits) {
-    problems.push({ path: 'profile.panel', problem: `the panel is too small for a ${method.title} code: ${code.text}` })
+    problems.push({ path: 'profile.panel', problem: `the panel is too small for the code of ${method.title}: ${code.text}` })
     return { problems, report: [] }
   }
   const { moduleMm, symbolMm, comfortableMm } = code.scan
@@ -46,3 +47,8 @@ export function checkTogether({ site, profile }: Config, plan: (payload: string)
     ],
   }
 }
+
+/** A file that was edited by hand, or the example: it has the form of an identity, and nobody would believe it. */
+export const checkIdentity = async ({ key }: Identity): Promise<readonly Problem[]> => (await isKeyPair(key) ? [] : [{
+  path: 'identity.key', problem: 'is not a key pair: its x and d do not belong together', hint: 'use the file that plinth-gateway enrol made as it is',
+}])

@@ -9,6 +9,7 @@ import type { IClientOptions, MqttClient } from 'mqtt'
 import type { Logger } from 'pino'
 import type { Identity } from '../firmware-config/schema.js'
 import type { Clock } from './clock.js'
+import { createPacketBound, PACKET_BYTES_MAX } from './protocol/packet-bound.js'
 import { createOpener, createSeal, type OpenSeal, type Seal } from './protocol/seal.js'
 import { type CloseReason, downFilter, DownMessage, type Order, type UpMessage, upTopic, WIRE_VERSION } from './protocol/wire.js'
 import type { Event, Millis } from './sale.js'
@@ -82,6 +83,8 @@ function createLink(
   let cancelAlarm = (): void => undefined
   /** The gateway's clock less ours, as the freshest word since the last hello showed it: a word that took long shows less. */
   let gatewayAhead = -Infinity
+  /** The largest counter heard since the start. */
+  let newest = -1
 
   const envelope = () => ({ v: WIRE_VERSION, terminal, epoch }) as const
 
@@ -98,6 +101,12 @@ function createLink(
     if (stopped || connectMqtt === undefined) return
     const fresh = connectMqtt(broker.url, { ...mqttOptions, will })
     client = fresh
+    const beyond = createPacketBound(PACKET_BYTES_MAX)
+    fresh.stream.on('data', (chunk: Buffer) => {
+      if (beyond(chunk) === undefined) return
+      if (fresh === client) refuse('oversized packet')
+      drop(fresh, 'oversized packet') // Before the client collects it: 256 MB can be announced.
+    })
     fresh.on('connect', () => {
       withoutDelay(fresh)
       setAlarm(clock.now() + SUBACK_MS, () => drop(fresh, `no SUBACK in ${SUBACK_MS} ms`))
@@ -165,11 +174,14 @@ function createLink(
     if (message.terminal !== terminal) return refuse('another terminal', { terminal: message.terminal })
     const ahead = Date.parse(message.time) - clock.now()
     gatewayAhead = Math.max(gatewayAhead, ahead)
-    if (up) setAlarm(clock.now() + SILENCE_MS, () => { hellos = 0; void sayHello() })
+    // A word that came before proves nothing: somebody else may be saying it again.
+    if (up && message.counter > newest) setAlarm(clock.now() + SILENCE_MS, () => { hellos = 0; void sayHello() })
+    newest = Math.max(newest, message.counter)
     switch (message.type) {
       case 'welcome':
         // Only the answer to our latest hello proves a round trip; an older one may be anybody's replay.
         if (message.re !== helloId) return refuse('stale welcome')
+        helloId = '' // Once: the same welcome again is a replay too.
         setAlarm(clock.now() + SILENCE_MS, () => { hellos = 0; void sayHello() })
         gatewayAhead = ahead // Just sealed: if it shows less than before, somebody set the gateway's clock back.
         failures = 0

@@ -53,11 +53,12 @@ function open(file: string, damaged: string | undefined): Journal {
 }
 
 function begin(db: Database.Database, file: string, damaged: string | undefined): Journal {
-  db.pragma('journal_mode = WAL')
-  db.pragma('synchronous = FULL')
-  const health: unknown = db.pragma('quick_check', { simple: true })
+  db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+  const quickCheck = db.prepare<[], string>('PRAGMA quick_check').pluck()
+  const health = quickCheck.get()
   if (health !== 'ok') throw new JournalDamaged(`${file}: ${String(health)}`)
-  const format = Number(db.pragma('user_version', { simple: true }))
+  const userVersion = db.prepare<[], number>('PRAGMA user_version').pluck()
+  const format = userVersion.get() ?? 0
   if (format > FORMAT) {
     throw new JournalError('JOURNAL_TOO_NEW', `the journal ${file} was written by a newer program (format ${format}, this one knows ${FORMAT})`)
   }
@@ -65,11 +66,13 @@ function begin(db: Database.Database, file: string, damaged: string | undefined)
     CREATE TABLE IF NOT EXISTS record (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, record TEXT NOT NULL, sum TEXT NOT NULL);
     CREATE TABLE IF NOT EXISTS boot (epoch INTEGER PRIMARY KEY);
   `)
-  if (format !== FORMAT) db.pragma(`user_version = ${FORMAT}`)
+  if (format !== FORMAT) db.exec(`PRAGMA user_version = ${FORMAT}`)
   const newest = db.prepare<[], Row>('SELECT record, sum FROM record ORDER BY seq DESC LIMIT 1')
   readRow(newest.get(), file)
-  const epoch = Number(db.prepare('INSERT INTO boot DEFAULT VALUES').run().lastInsertRowid)
-  db.prepare('DELETE FROM boot WHERE epoch < ?').run(epoch)
+  const boot = db.prepare('INSERT INTO boot DEFAULT VALUES')
+  const epoch = Number(boot.run().lastInsertRowid)
+  const forgetBoots = db.prepare('DELETE FROM boot WHERE epoch < ?')
+  forgetBoots.run(epoch)
 
   const insert = db.prepare('INSERT INTO record (at, record, sum) VALUES (?, ?, ?)')
   const forget = db.prepare('DELETE FROM record WHERE seq <= ?')
@@ -77,12 +80,18 @@ function begin(db: Database.Database, file: string, damaged: string | undefined)
     forget.run(Number(insert.run(wallMs, json, sumOf(json)).lastInsertRowid) - RECORDS_KEPT)
   })
 
+  // Node 24.19 and later abort when a statement of this library is collected, so each lives as long as the journal.
+  const kept = new Set<unknown>([quickCheck, userVersion, boot, forgetBoots])
+
   return {
     epoch,
     damaged,
     last: () => readRow(newest.get(), file),
     record: (recorded, wallMs) => append(JSON.stringify(recorded), wallMs),
-    close: () => { db.close() },
+    close: () => {
+      db.close()
+      kept.clear()
+    },
   }
 }
 

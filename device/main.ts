@@ -13,7 +13,7 @@ import { openHardware } from '../drivers/open.js'
 import { configHash, loadConfig } from '../firmware-config/load.js'
 import { formatProblems } from '../firmware-config/problems.js'
 import type { Config } from '../firmware-config/schema.js'
-import { checkTogether } from './check.js'
+import { checkIdentity, checkTogether } from './check.js'
 import { monotonicClock } from './clock.js'
 import { createCloudLink } from './cloud-link.js'
 import { type Journal, openJournal } from './journal.js'
@@ -91,13 +91,14 @@ function version(): string {
 }
 
 /** Exits with 2 and every problem at once when the configuration is bad. */
-function configOrExit(file: string): { readonly config: Config; readonly report: readonly string[] } {
+async function configOrExit(file: string): Promise<{ readonly config: Config; readonly report: readonly string[] }> {
   const loaded = loadConfig(file)
   const problems = 'problems' in loaded ? loaded.problems : undefined
   const checked = 'config' in loaded
     ? checkTogether(loaded.config, (payload) => rendererFor(loaded.config).plan(payload))
     : undefined
-  const all = problems ?? checked?.problems ?? []
+  const keys = 'config' in loaded ? await checkIdentity(loaded.config.identity) : []
+  const all = [...problems ?? checked?.problems ?? [], ...keys]
   if ('config' in loaded && checked !== undefined && all.length === 0) return { config: loaded.config, report: checked.report }
   process.stderr.write(`${formatProblems(all)}\n`)
   process.exit(EXIT_CONFIG)
@@ -105,7 +106,7 @@ function configOrExit(file: string): { readonly config: Config; readonly report:
 
 async function run({ config: file }: { config: string }): Promise<void> {
   process.umask(0o077) // The journal holds codes that can be paid.
-  const { config } = configOrExit(file)
+  const { config } = await configOrExit(file)
   const log = createLog(config.log)
   const { terminal, close } = await openTerminal(config, log)
   let stopping = false
@@ -126,10 +127,11 @@ async function run({ config: file }: { config: string }): Promise<void> {
 }
 
 const program = new Command('plinth').description('A QR payment terminal').version(version())
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : EXIT_CONFIG)) // Before the commands, which inherit it.
 program.command('run').description('run the terminal').requiredOption('--config <file>', 'terminal.json').action(run)
 program.command('check').description('say every problem of a configuration, and how its code will scan')
-  .requiredOption('--config <file>', 'terminal.json').action(({ config }: { config: string }) => {
-    const { report } = configOrExit(config)
+  .requiredOption('--config <file>', 'terminal.json').action(async ({ config }: { config: string }) => {
+    const { report } = await configOrExit(config)
     process.stdout.write(`${resolve(config)} is good\n${report.map((line) => `  ${line}\n`).join('')}`)
   })
 

@@ -51,6 +51,8 @@ export interface Tools {
 
 /** Keys are dropped beyond this many waiting events; the gateway's words and deadlines never are. */
 const QUEUE_MAX = 256
+/** Refusals on their way to whoever asked. */
+const ANSWERS_MAX = 16
 /** How long a dying process waits for its panel. */
 const BLANK_MS = 10_000
 const SOURCE_RETRY_MS = 5_000
@@ -65,6 +67,7 @@ export function createTerminal(tools: Tools): Terminal {
   })
   let state: State = initial
   let recorded = JSON.stringify(journal.last())
+  let answering = 0
   let linkUp = false
   let started = false
   let working = false
@@ -210,8 +213,13 @@ export function createTerminal(tools: Tools): Terminal {
     for (const source of hardware.sources) if (source.kind === askedBy) answer(source, text)
   }
 
+  /** A refusal nobody waits for. Who asks faster than it listens is answered no more, until what was said has left. */
   function answer({ source, kind }: NamedSource, text: Answer): void {
-    source.answer(text).catch((error: unknown) => log.warn({ kind, error }, 'answer not sent'))
+    if (answering >= ANSWERS_MAX) return count('answer dropped')
+    answering++
+    source.answer(text)
+      .catch((error: unknown) => log.warn({ kind, error }, 'answer not sent'))
+      .finally(() => { answering-- })
   }
 
   function count(what: string): void {

@@ -184,7 +184,7 @@ function schemesOf(pattern: string | undefined): string {
 /*-- Values --*/
 
 /** Whatever stands under such a name is not repeated; better one harmless value too many than one key. */
-const SECRET_NAME = /secret|key|password|passphrase|token|credential|^d$/i
+const SECRET_NAME = /secret|key(?!pad)|password|passphrase|token|credential|^d$/i
 
 const isSecret = (keys: readonly PropertyKey[]): boolean => keys.some((key) => typeof key === 'string' && SECRET_NAME.test(key))
 

@@ -11,6 +11,13 @@ import { z } from 'zod'
 const id = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'letters, digits, _ and -, 1 to 64 of them')
 const path = z.string().min(1).max(4096)
 
+/** Addresses are logged: a name and a password in one would be, too. */
+function withoutLogin(address: string): boolean {
+  if (!URL.canParse(address)) return true // The schema says so by itself.
+  const { username, password } = new URL(address)
+  return username === '' && password === ''
+}
+
 const panelSize = {
   widthPx: z.int().min(64).max(4096).describe('Dots from left to right'),
   heightPx: z.int().min(64).max(4096).describe('Dots from top to bottom'),
@@ -70,7 +77,8 @@ export const Identity = z.strictObject({
   $schema: z.string().optional(),
   terminal: id.describe('This terminal, everywhere'),
   broker: z.strictObject({
-    url: z.url({ protocol: /^mqtts?$/ }).describe('mqtt://host:1883 or mqtts://host:8883'),
+    url: z.url({ protocol: /^mqtts?$/ }).refine(withoutLogin, 'must be an address without a name and a password in it')
+      .describe('mqtt://host:1883 or mqtts://host:8883'),
     username: z.string().min(1).max(128),
     password: z.string().min(8).max(256),
     caFile: path.optional().describe('The only authority trusted for mqtts, as PEM'),

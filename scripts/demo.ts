@@ -4,7 +4,8 @@
  */
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, rmSync } from 'node:fs'
+import { existsSync } from 'node:fs'
+import { constants } from 'node:os'
 import { join, relative, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { pino } from 'pino'
@@ -16,7 +17,8 @@ import { readBack } from '../device/qr.js'
 import type { Frame, PanelSize } from '../drivers/driver.js'
 import { openPngPanel } from '../drivers/panel/png.js'
 import { type BenchServer, createBenchServer } from './bench-page/server.js'
-import { ending, tell, type StoryLine } from './story.js'
+import { takeFolder } from './demo-folder.js'
+import { createStory, ending, type StoryLine } from './story.js'
 import { openWorkbench, type Workbench } from './workbench.js'
 
 const OUTCOMES = ['paid', 'rejected', 'insufficient_fund', 'failed_processing', 'expired'] as const
@@ -49,34 +51,65 @@ const WALLET: Readonly<Record<Exclude<Outcome, 'expired'>, string>> = {
   failed_processing: 'failed_processing',
 }
 
+/** The same for a reader. */
+const DECISION: Readonly<Record<Exclude<Outcome, 'expired'>, string>> = {
+  paid: 'the customer pays',
+  rejected: 'the customer rejects it',
+  insufficient_fund: 'the customer has too little money',
+  failed_processing: 'the customer pays, but the bank fails',
+}
+
 async function main(options: Options): Promise<number> {
   const amount = amountOf(options)
   const folder = resolve(options.out)
-  rmSync(folder, { recursive: true, force: true })
-  mkdirSync(folder, { recursive: true })
-
+  process.once('exit', takeFolderOrExit(folder))
   const teller = createTeller()
-  const register = options.serve ? await openRegisterLine(folder) : undefined
-  // The hardware the terminal finds: the bench plays panel, keypad and lamps over one WebSocket.
-  const shop = await openShop(options, folder, register, (line) => teller.tell(line))
+  let register: RegisterLine | undefined
+  let shop: Shop | undefined
+  let closing: Promise<void> | undefined
+  let leaving = false
+  const close = (): Promise<void> => closing ??= (async () => {
+    await shop?.close()
+    register?.close()
+  })()
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    const exit = (): never => process.exit(options.serve ? 0 : 128 + constants.signals[signal])
+    process.on(signal, () => {
+      if (leaving) return exit() // Asked twice: at once.
+      leaving = true
+      void close().finally(exit)
+    })
+  }
   try {
-    process.once('SIGINT', () => void leave(shop, register))
-    process.once('SIGTERM', () => void leave(shop, register))
+    teller.raw(`Starting sandbox, gateway and terminal; their logs are in ${shown(join(folder, 'bench'))}\n`)
+    register = options.serve ? await openRegisterLine(folder) : undefined
+    // The hardware the terminal finds: the bench plays panel, keypad and lamps over one WebSocket.
+    shop = await openShop(options, folder, register, (line) => teller.tell(line))
     await Promise.all([shop.workbench.sandbox.start(), shop.workbench.gateway.start()])
     await shop.workbench.terminal.start()
     await shop.workbench.until(({ msg }) => msg === 'link up')
     if (options.serve) return await serve(shop, register, folder)
     return await playOneSale(shop, amount, options.outcome, folder, teller)
+  } catch (error) {
+    if (!leaving) throw error
+    return await new Promise<number>(() => undefined) // The programs end because they were asked to; so will this one.
   } finally {
-    await shop.close()
-    register?.close()
+    await close()
+  }
+}
+
+function takeFolderOrExit(folder: string): () => void {
+  try {
+    return takeFolder(folder)
+  } catch (error) {
+    return program.error(`error: --out: ${error instanceof Error ? error.message : String(error)}`, { exitCode: 2 })
   }
 }
 
 /** Exits through commander's own error line when the method cannot charge the amount. */
 function amountOf({ amount: text, currency, method }: Options): Amount {
   const amount = parseAmount(text, currency)
-  if (amount === undefined) return program.error(`error: --amount ${text} is not an amount of ${currency}; write it as 25.00`, { exitCode: 2 })
+  if (amount === undefined) return program.error(`error: --amount "${text}" is not an amount of ${currency}; write it like 25.00`, { exitCode: 2 })
   const refusal = refuseAmount(method, amount)
   return refusal === undefined ? amount : program.error(`error: ${refusal.text} (${method})`, { exitCode: 2 })
 }
@@ -90,6 +123,7 @@ interface Shop {
 async function openShop(options: Options, folder: string, register: RegisterLine | undefined, listen: (line: StoryLine) => void): Promise<Shop> {
   const { currency, method, outcome, serve, port } = options
   const started = { bench: undefined as BenchServer | undefined } // The story reaches the page once there is a page.
+  const story = createStory()
   const workbench = await openWorkbench({
     folder: join(folder, 'bench'), country: COUNTRY[currency], currency, method, shopName: SHOP[currency],
     codeLifetimeSeconds: outcome === 'expired' ? EXPIRING_SECONDS : 120,
@@ -101,12 +135,12 @@ async function openShop(options: Options, folder: string, register: RegisterLine
       const bench = await createBenchServer({
         port: serve ? port : 0, sandboxUrl, log: pino({ level: 'silent' }), story: `${SHOP[currency]} · ${PAYMENT_METHODS[method].title} · ${currency}`,
         ...(register === undefined ? {} : { registerPath: register.shopEnd }),
-      })
+      }).catch((error: unknown) => { throw portError(error, port) })
       started.bench = bench
       return bench.hardwareUrl
     },
     onRecord: (record) => {
-      const line = tell(record)
+      const line = story(record)
       if (line === undefined) return
       listen(line)
       started.bench?.timeline({ at: line.time, from: line.from, to: line.to, text: line.text, tone: line.tone })
@@ -126,11 +160,16 @@ async function openShop(options: Options, folder: string, register: RegisterLine
   }
 }
 
+function portError(error: unknown, port: number): unknown {
+  if (!(error instanceof Error) || !('code' in error) || error.code !== 'EADDRINUSE') return error
+  return new Error(`port ${port} of the bench page is in use; choose another with --port, or 0 for any`, { cause: error })
+}
+
 // -- One sale, by itself ---------------------------------------------------------------------------------------------
 
 async function playOneSale({ workbench, bench }: Shop, amount: Amount, outcome: Outcome, folder: string, teller: Teller): Promise<number> {
   const code = nextCode(bench)
-  teller.say('Customer', 'Terminal', `keys ${amount.minor} and OK: ${formatAmount(amount)}`)
+  teller.say('Cashier', 'Terminal', `keys ${amount.minor} and OK: ${formatAmount(amount)}`)
   for (const digit of String(amount.minor)) bench.press({ type: 'digit pressed', digit })
   bench.press({ type: 'enter pressed' })
 
@@ -143,14 +182,14 @@ async function playOneSale({ workbench, bench }: Shop, amount: Amount, outcome: 
   } else {
     teller.say('Customer', 'Panel', 'points a phone at the panel\'s pixels and reads the code')
     const bill = await post(workbench, 'scan', { payload })
-    teller.say('Customer', 'Omise sandbox', `wallet shows ${String(bill['merchant'])}, ${formatAmount(amount)}; answer: ${outcome}`)
+    teller.say('Customer', 'Omise sandbox', `wallet shows ${String(bill['merchant'])}, ${formatAmount(amount)}; ${DECISION[outcome]}`)
     await post(workbench, 'pay', { payload, outcome: WALLET[outcome] })
   }
 
   const ended = await workbench.until(({ msg }) => msg === 'sale ended', ENDING_MS)
   await pause(500) // The last picture and the last lines.
   const { sale, charge } = ended.fields
-  teller.raw(`\nPictures of the panel in ${relative('.', join(folder, 'panel')) || '.'}, logs in ${relative('.', join(folder, 'bench'))}`)
+  teller.raw(`\nPictures of the panel in ${shown(join(folder, 'panel'))}, logs in ${shown(join(folder, 'bench'))}`)
   teller.raw(`RECEIPT  ${formatAmount(amount)}  ${ending(ended.fields)}  ref ${referenceOf(String(sale))}  charge ${String(charge)}  sale ${String(sale)}`)
   return ending(ended.fields) === expectedEnding(outcome) ? 0 : 1
 }
@@ -197,14 +236,8 @@ const asText = (payload: string): string => encodeQR(payload, 'ascii', { ecc: 'm
 async function serve({ bench }: Shop, register: RegisterLine | undefined, folder: string): Promise<number> {
   process.stdout.write(`
 The bench is open:  ${bench.url}
-${register === undefined ? '' : `A register may speak to ${register.shopEnd}  (150.00 CR LF)\n`}Pictures of the panel in ${relative('.', join(folder, 'panel'))}. Ctrl-C ends it.\n\n`)
+${register === undefined ? '' : `A register may speak to ${register.shopEnd}  (150.00 CR LF)\n`}Pictures of the panel in ${shown(join(folder, 'panel'))}. Ctrl-C ends it.\n\n`)
   return new Promise<number>(() => undefined) // Until a signal ends it.
-}
-
-async function leave(shop: Shop, register: RegisterLine | undefined): Promise<void> {
-  await shop.close()
-  register?.close()
-  process.exit(0)
 }
 
 interface RegisterLine {
@@ -217,6 +250,7 @@ interface RegisterLine {
 async function openRegisterLine(folder: string): Promise<RegisterLine | undefined> {
   const terminalEnd = join(folder, 'register-of-terminal'), shopEnd = join(folder, 'register')
   const socat = spawn('socat', [`pty,raw,echo=0,link=${terminalEnd}`, `pty,raw,echo=0,link=${shopEnd}`], { stdio: 'ignore' })
+  process.once('exit', () => socat.kill()) // However this process ends.
   const missing = new Promise<true>((resolve) => socat.once('error', () => resolve(true)))
   for (let tries = 0; tries < 50; tries++) {
     if (existsSync(terminalEnd) && existsSync(shopEnd)) return { terminalEnd, shopEnd, close: () => { socat.kill() } }
@@ -251,9 +285,20 @@ function createTeller(): Teller {
   }
 }
 
+/** As a person would type it from here. */
+const shown = (path: string): string => {
+  const near = relative('.', path)
+  return near.startsWith('..') ? path : near
+}
+
+const folderName = (text: string): string => {
+  if (text === '') throw new InvalidArgumentError('It needs a name.')
+  return text
+}
+
 const portNumber = (text: string): number => {
   const port = Number(text)
-  if (!/^[0-9]{1,5}$/.test(text) || port > 65_535) throw new InvalidArgumentError('0 to 65535')
+  if (!/^[0-9]{1,5}$/.test(text) || port > 65_535) throw new InvalidArgumentError('It must be 0 to 65535.')
   return port
 }
 
@@ -263,12 +308,17 @@ const program = new Command('scripts/demo.sh')
   .addOption(new Option('--currency <code>', 'and in what').choices(CURRENCIES).default('THB'))
   .addOption(new Option('--method <name>', 'payment method').choices(PAYMENT_METHOD_NAMES).default('alipayplus_mpm'))
   .addOption(new Option('--outcome <ending>', 'how the sale ends').choices(OUTCOMES).default('paid'))
-  .option('--out <folder>', 'where pictures, logs and databases go; emptied first', 'out/demo')
-  .option('--serve', 'keep the bench open in a browser instead', false)
+  .option('--out <folder>', 'where pictures, logs and databases go; emptied first', folderName, 'out/demo')
+  .addOption(new Option('--serve', 'keep the bench open in a browser instead').default(false).conflicts(['amount', 'outcome']))
   .option('--port <number>', 'port of the bench page', portNumber, 8100)
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
 
 program.parse()
+// Nobody reads the story any more, or its disk is full. The exit ends the programs of the bench too.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') process.stderr.write(`demo: the story cannot be written: ${error.message}\n`)
+  process.exit(1)
+})
 try {
   process.exitCode = await main(program.opts<Options>())
 } catch (error) {

@@ -22,8 +22,7 @@ const SIZE = { widthPx: 400, heightPx: 300, pitchMm: 0.212 }
 
 const openDatabase = (file: string): (() => void) => {
   const db = new Database(file)
-  db.pragma('journal_mode = WAL')
-  db.pragma('synchronous = FULL')
+  db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
   db.exec('CREATE TABLE IF NOT EXISTS row (seq INTEGER PRIMARY KEY, text TEXT)')
   const insert = db.prepare('INSERT INTO row (text) VALUES (?)')
   return () => { insert.run('x'.repeat(400)) }

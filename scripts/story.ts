@@ -1,6 +1,6 @@
 /**
- * The story of a sale, told from what each program logged: who said what to whom. Pure; a record that says nothing
- * to a reader is undefined.
+ * The story of a sale, told from what each program logged: who said what to whom. A record that says nothing to a
+ * reader, or nothing new, is undefined. Uses no clock and no I/O.
  */
 import type { LogRecord } from './workbench.js'
 
@@ -12,11 +12,17 @@ export interface StoryLine {
   readonly tone: 'plain' | 'money' | 'warning'
 }
 
-export type Who = 'Terminal' | 'Gateway' | 'Omise sandbox' | 'Customer' | 'Panel' | 'Register' | 'Ledger'
+export type Who = 'Terminal' | 'Gateway' | 'Omise sandbox' | 'Customer' | 'Cashier' | 'Panel' | 'Register' | 'Ledger'
 
-export function tell(record: LogRecord): StoryLine | undefined {
-  const told = sentence(record)
-  return told && { time: record.time, tone: 'plain', ...told }
+/** Tells one record after the other. A code that is drawn again because its time runs on is no news. */
+export function createStory(): (record: LogRecord) => StoryLine | undefined {
+  let codeOf: unknown
+  return (record) => {
+    const again = record.msg === 'code shown' && record.fields['sale'] === codeOf
+    if (record.msg === 'code shown') codeOf = record.fields['sale']
+    const told = again ? undefined : sentence(record)
+    return told && { time: record.time, tone: 'plain', ...told }
+  }
 }
 
 type Sentence = Omit<StoryLine, 'time' | 'tone'> & Partial<Pick<StoryLine, 'tone'>>
@@ -44,13 +50,14 @@ function ofTerminal({ msg, fields }: LogRecord): Sentence | undefined {
         case 'presenting':
           return fields['from'] === 'presenting' ? { from: 'Terminal', to: 'Gateway', text: 'anything new?' } : undefined
         case 'resolving':
-          return { from: 'Terminal', to: 'Gateway', text: `please close sale ${at('reference')}: ${at('event')}; the panel says "checking"`, tone: 'warning' }
+          return fields['from'] === 'resolving' ? { from: 'Terminal', to: 'Gateway', text: `asks again how sale ${at('reference')} ended` }
+            : { from: 'Terminal', to: 'Gateway', text: `please close sale ${at('reference')}: ${doubt(fields)}; the panel says "checking"`, tone: 'warning' }
       }
       return undefined
     case 'code shown':
-      return { from: 'Terminal', to: 'Panel', text: 'the code stands; read back from its very bits, it is the one offered' }
+      return { from: 'Terminal', to: 'Panel', text: 'shows the code; read back from its very bits, it is the one offered' }
     case 'sale ended':
-      return { from: 'Terminal', to: 'Customer', text: `${ending(fields)}; the lamps say so too`, tone: 'money' }
+      return { from: 'Terminal', to: 'Customer', text: `${ending(fields)}; the lamps say so too`, tone: isPaid(fields) ? 'money' : 'warning' }
     case 'code does not read back':
     case 'panel fault':
       return { from: 'Terminal', to: 'Panel', text: msg, tone: 'warning' }
@@ -66,11 +73,18 @@ function ofGateway({ msg, fields }: LogRecord): Sentence | undefined {
       if (fields['event'] === 'sale opened' && fields['from'] === 'none') {
         return { from: 'Gateway', to: 'Omise sandbox', text: 'please charge (the intent is on disk)' }
       }
-      if (words.includes('sale.offer')) return { from: 'Gateway', to: 'Terminal', text: `signed offer of ${at('charge')} with the code's text` }
+      if (words.includes('sale.offer')) {
+        return { from: 'Gateway', to: 'Terminal', text: fields['event'] === 'code read'
+          ? `signed offer of ${at('charge')} with the code's text`
+          : 'nothing new: the same signed offer again' }
+      }
       if (fields['to'] === 'paid' && fields['from'] !== 'paid') {
         return { from: 'Gateway', to: 'Terminal', text: 'read the charge itself: paid; ledger posted, signed verdict sent', tone: 'money' }
       }
-      if (words.includes('sale.verdict')) return { from: 'Gateway', to: 'Terminal', text: `signed verdict: ${ending(fields)}` }
+      if (words.includes('sale.verdict')) {
+        const again = fields['from'] === fields['to'] ? ', once more' : ''
+        return { from: 'Gateway', to: 'Terminal', text: `signed verdict${again}: ${ending(fields)}` }
+      }
       return undefined
     case 'webhook heard':
       return { from: 'Omise sandbox', to: 'Gateway', text: `webhook ${at('key')}, signature good: a reason to look` }
@@ -89,7 +103,7 @@ function ofSandbox({ msg, fields }: LogRecord): Sentence | undefined {
     case 'charge created':
       return { from: 'Omise sandbox', to: 'Gateway', text: `${at('charge')} is pending` }
     case 'charge completed':
-      return { from: 'Omise sandbox', to: 'Gateway', text: `${at('charge')} is ${at('status')}${fields['failureCode'] == null ? '' : ` (${at('failureCode')})`}`, tone: 'money' }
+      return { from: 'Omise sandbox', to: 'Gateway', text: `${at('charge')} is ${at('status')}${fields['failureCode'] == null ? '' : ` (${at('failureCode')})`}`, tone: at('status') === 'successful' ? 'money' : 'warning' }
     case 'charge expired':
       return { from: 'Omise sandbox', to: 'Gateway', text: `${at('charge')} is expired` }
   }
@@ -101,6 +115,19 @@ export function ending(fields: LogRecord['fields']): string {
   const { ending } = fields
   if (!(ending instanceof Object) || !('outcome' in ending)) return 'ended'
   return ending.outcome === 'paid' ? 'PAID' : `NOT PAID (${'reason' in ending ? String(ending.reason) : 'no reason'})`
+}
+
+const isPaid = ({ ending }: LogRecord['fields']): boolean => ending instanceof Object && 'outcome' in ending && ending.outcome === 'paid'
+
+/** Why the terminal must ask: its own word for what happened, and what that means. */
+function doubt({ event, from }: LogRecord['fields']): string {
+  switch (event) {
+    case 'deadline reached': return from === 'presenting' ? 'its code ran out' : 'no offer came'
+    case 'cancel pressed':   return 'Cancel was pressed'
+    case 'restarted':        return 'the terminal was away'
+    case 'code not shown':   return 'its code could not be shown'
+  }
+  return String(event)
 }
 
 const text = (fields: LogRecord['fields']) => (name: string): string => {

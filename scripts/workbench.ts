@@ -136,6 +136,13 @@ export async function openWorkbench(options: WorkbenchOptions): Promise<Workbenc
   }
 }
 
+/**
+ * However this process ends, by an error or by process.exit, it leaves no program running. SIGKILL, since a program that
+ * is asked to end while the reader of its log goes away may try for ever to write its last line.
+ */
+const alive = new Set<ChildProcess>()
+process.on('exit', () => { for (const child of alive) child.kill('SIGKILL') })
+
 function createProgram(
   name: ProgramName, module: string, args: readonly string[], logFile: string, note: (record: LogRecord) => void,
 ): Program {
@@ -149,6 +156,8 @@ function createProgram(
     start() {
       const started = spawn(process.execPath, [module, ...args], { stdio: ['pipe', 'pipe', 'pipe'] })
       child = started
+      alive.add(started)
+      started.once('exit', () => { alive.delete(started) })
       gone = new Promise((resolve) => started.once('exit', () => resolve()))
       const file = createWriteStream(logFile, { flags: 'a' })
       started.stdout.pipe(file)

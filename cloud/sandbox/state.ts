@@ -66,9 +66,10 @@ const DUE_MAX = 100
 /** `file` may be ':memory:'. Throws when it is not a database of this sandbox. */
 export function openState(file: string): State {
   const db = new Database(file, { timeout: 2_000 })
-  db.pragma('journal_mode = WAL')
-  db.pragma('synchronous = FULL')
-  const version = db.pragma('user_version', { simple: true })
+  db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL')
+  const userVersion = db.prepare<[], number>('PRAGMA user_version').pluck()
+  const kept = new Set<unknown>([userVersion]) // Node 24.19 and later abort when a statement of this library is collected.
+  const version = userVersion.get()
   if (version !== 0 && version !== 1) throw new Error(`${file} was written by another version of the sandbox (${String(version)})`)
   db.exec(SCHEMA)
 
@@ -122,7 +123,10 @@ export function openState(file: string): State {
     listEvents: listOf(db, 'events'),
     setting: (name) => settingOf.get(name)?.value,
     changeSetting: (name, value) => void putSetting.run(name, value),
-    close: () => void db.close(),
+    close() {
+      db.close()
+      kept.clear()
+    },
   }
 }
 

@@ -66,6 +66,17 @@ export async function createOpener<T>(schema: z.ZodType<T>, pinned: readonly Pub
   }
 }
 
+/** False when `x` is not the public half of `d`: nobody would believe what such a key signs. */
+export async function isKeyPair(key: PrivateKeyJson): Promise<boolean> {
+  try {
+    const open = await createOpener(z.string(), [publicPart(key)])
+    const seal = await createSeal(key)
+    return 'message' in await open(new TextEncoder().encode(await seal('is it me?')))
+  } catch {
+    return false // Not a key at all.
+  }
+}
+
 function parseMessage<T>(schema: z.ZodType<T>, payload: Uint8Array): Opened<T> {
   let json: unknown
   try {

@@ -27,6 +27,9 @@ export interface StdinKeypadOptions {
   readonly log: Logger
 }
 
+/** Of one chunk: a person has ten fingers, a pipe has 64 KB at once, and the keys of one chunk are felt in one go. */
+export const CHUNK_BYTES_MAX = 256
+
 const CTRL_C = 0x03
 const BACKSPACE = 0x08
 const LF = 0x0a
@@ -66,7 +69,8 @@ export function createStdinKeypad({ stream, interrupt, log }: StdinKeypadOptions
       const onData = (chunk: Buffer | string): void => {
         const bytes = typeof chunk === 'string' ? Buffer.from(chunk, 'utf8') : chunk
         if (stream.isTTY === true && bytes.includes(CTRL_C)) return interrupt()
-        for (const input of keysOf(bytes, before)) deliver(input)
+        for (const input of keysOf(bytes.subarray(0, CHUNK_BYTES_MAX), before)) deliver(input)
+        if (bytes.length > CHUNK_BYTES_MAX) log.warn({ bytes: bytes.length }, 'keys dropped')
         before = bytes.at(-1) ?? before
       }
       const onError = (error: Error): void => log.warn({ err: error }, 'keypad stream failed')

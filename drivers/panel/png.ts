@@ -26,7 +26,7 @@ export async function openPngPanel({ directory, size }: PngPanelOptions): Promis
     await mkdir(directory, { recursive: true })
     lastNumber = await lastPicture(directory)
   } catch (error) {
-    throw new DriverError('PANEL_WRITE_FAILED', `cannot use ${directory} as a panel`, error)
+    throw new DriverError('PANEL_WRITE_FAILED', `cannot use ${directory} as a panel (${codeOf(error)})`, error)
   }
   let closed = false
   let drawing: Promise<void> = Promise.resolve()
@@ -97,7 +97,7 @@ async function replace(directory: string, name: string, content: Buffer): Promis
     await writeFile(temporary, content)
     await rename(temporary, join(directory, name))
   } catch (error) {
-    throw new DriverError('PANEL_WRITE_FAILED', `cannot write ${join(directory, name)}`, error)
+    throw new DriverError('PANEL_WRITE_FAILED', `cannot write ${join(directory, name)} (${codeOf(error)})`, error)
   }
 }
 
@@ -113,6 +113,8 @@ async function within(ms: number, drawn: Promise<void>, directory: string): Prom
     done.abort()
   }
 }
+
+const codeOf = (error: unknown): string => (error instanceof Error && 'code' in error ? String(error.code) : String(error))
 
 const picture = (number: number): string => `${String(number).padStart(4, '0')}.png`
 

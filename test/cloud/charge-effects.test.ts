@@ -63,6 +63,14 @@ describe('a charge is created', () => {
     expect(asked[1]).not.toHaveProperty('expiresAt')
   })
 
+  test('is not the one of another sale: one payment would pay for both', async () => {
+    const anothers = ok({ ...seenAs('a'), metadata: { plinth_sale: '01931e7c-0000-7000-8000-0000000000ff' } })
+    const nobodys = ok({ ...seenAs('a'), metadata: {} })
+    for (const answer of [anothers, nobodys]) {
+      expect((await execute({ chargeNewSource: () => Promise.resolve(answer) }, [create])).events).toEqual([{ type: 'create unanswered' }])
+    }
+  })
+
   test.each([[refused, { type: 'create refused', code: 'failed_expire' }], [none, { type: 'create unanswered' }]])('%j is told as %j', async (answer, event) => {
     expect((await execute({ chargeNewSource: () => Promise.resolve(answer) }, [create])).events).toEqual([event])
   })

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { type Event, type Word } from '../../cloud/charge.js'
+import { deadline, type Event, LOOKS_MAX, type Word } from '../../cloud/charge.js'
 import { evening, type Move, MOVES } from './charge-evening.js'
 import {
   askedAfter, charge, closeAsked, CODE, codeRead, created, expiredCharge, failedCharge, type Line, moment, opened, order, paidCharge, play,
@@ -175,6 +175,28 @@ describe('money that came for a sale that had ended', () => {
       key: 'late payment a', sale: order.sale, currency: 'THB',
       lines: [{ account: 'receivable', minor: 2456 }, { account: 'fees', minor: 44 }, { account: 'late', minor: -2500 }],
     }])
+  })
+
+  test('is found although the API could not be read when the hint came: it is read again, and not only once', () => {
+    const unanswered: Event = { type: 'charge unanswered' }
+    const early = play([...closedSale, [9_000, hint], [9_100, unanswered], [12_500, unanswered], [18_500, unanswered]])
+    expect(early.effects.filter((effect) => effect.do === 'read charge')).toHaveLength(3)
+    const { state, entries } = play([[30_000, read(paidCharge('a'))]], early.state)
+    expect(state).toMatchObject({ phase: 'exception', reason: 'paid after it was closed (cancelled)' })
+    expect(entries).toHaveLength(1)
+  })
+
+  test('is looked for after a restart too, and no more once the charge was read', () => {
+    const asleep = play([...closedSale, [9_000, hint]])
+    const awake = play([[60_000, 'restarted'], [60_001, 'nothing'], [60_100, read(expiredCharge('a'))], [90_000_000, 'nothing']], asleep.state)
+    expect(awake.effects).toEqual([{ do: 'read charge', charge: 'a' }])
+    expect(deadline(awake.state)).toBeUndefined()
+  })
+
+  test('is not looked for without end when nobody ever answers', () => {
+    const { state, effects } = play([...closedSale, [9_000, hint], [90_000_000, 'nothing']])
+    expect(effects.filter((effect) => effect.do === 'read charge')).toHaveLength(LOOKS_MAX)
+    expect(deadline(state)).toBeUndefined()
   })
 
   test('does not change what the terminal was told', () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { passwordHash } from '../../cloud/broker.js'
 import { openStore } from '../../cloud/store.js'
-import { PrivateKeyJson, publicPart } from '../../device/protocol/seal.js'
+import { mintKey, PrivateKeyJson, publicPart } from '../../device/protocol/seal.js'
 import { Identity } from '../../firmware-config/schema.js'
 
 const PROGRAM = join(import.meta.dirname, '../../dist/cloud/main.js')
@@ -80,6 +80,16 @@ describe('plinth-gateway check', () => {
     for (const path of ['colour', 'log', 'omise.webhookSecretFiles']) expect(err).toContain(`${path}: `)
   })
 
+  test.each(['check', 'run'])('%s says that the halves of the seal key do not belong together, and shows neither', async (command) => {
+    ready()
+    const key = PrivateKeyJson.parse(readJson('g/seal-key.json'))
+    writeFileSync(at('g/seal-key.json'), JSON.stringify({ ...key, x: (await mintKey('other')).x }))
+    const { code, err } = gateway(command, '--config', at('g/gateway.json'))
+    expect(code).toBe(2)
+    expect(err).toContain('sealKeyFile: does not hold a key pair: its x and d do not belong together')
+    expect(err).not.toContain(key.d)
+  })
+
   test('exits with 2 when there is no such file', () => {
     const { code, err } = gateway('check', '--config', at('nowhere.json'))
     expect(code).toBe(2)
@@ -104,6 +114,16 @@ describe('plinth-gateway run', () => {
     const { code, err } = gateway('run', '--config', at('g/gateway.json'))
     expect(code).toBe(1)
     expect(err).toMatch(/^plinth-gateway: the broker cannot listen on 192\.0\.2\.1:1883: .+\n$/)
+  })
+
+  test('says so when it is webhooks that cannot be heard', () => {
+    ready()
+    const settings = readJson('g/gateway.json') as object
+    const parts = { http: { host: '192.0.2.1', port: 8080 }, broker: { kind: 'embedded', port: 0 } }
+    writeFileSync(at('g/gateway.json'), JSON.stringify({ ...settings, ...parts }))
+    const { code, err } = gateway('run', '--config', at('g/gateway.json'))
+    expect(code).toBe(1)
+    expect(err).toMatch(/^plinth-gateway: webhooks cannot be heard on 192\.0\.2\.1:8080: .+\n$/)
   })
 })
 
@@ -171,6 +191,14 @@ describe('plinth-gateway enrol', () => {
     ready()
     gateway('enrol', 'T-1', '--config', at('g/gateway.json'), '--out', at('identity.json'), '--broker', 'mqtts://broker.example:8883')
     expect(readJson('identity.json')).toMatchObject({ broker: { url: 'mqtts://broker.example:8883' } })
+  })
+
+  test.each(['http://broker.example', 'broker.example'])('refuses the address %s, which no terminal could use, and enrols nobody', (address) => {
+    ready()
+    const { code, err } = gateway('enrol', 'T-1', '--config', at('g/gateway.json'), '--out', at('identity.json'), '--broker', address)
+    expect(code).toBe(2)
+    expect(err).toContain(`'${address}' is invalid. It must begin with mqtt:// or mqtts://.`)
+    expect(existsSync(at('identity.json'))).toBe(false)
   })
 })
 

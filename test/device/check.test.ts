@@ -44,7 +44,7 @@ describe('the check of a shop', () => {
   test('whose panel is too small for any camera says so, beside everything else', () => {
     const { problems, report } = check({ method: 'promptpay', currency: 'MYR', country: 'SG' }, { widthPx: 64, heightPx: 64, pitchMm: 0.1 })
     expect(problems.map(({ path }) => path)).toEqual(['site.currency', 'site.country', 'profile.panel'])
-    expect(problems.at(-1)?.problem).toMatch(/^the panel is too small for a PromptPay code: /)
+    expect(problems.at(-1)?.problem).toMatch(/^the panel is too small for the code of PromptPay: /)
     expect(report).toEqual([])
   })
 

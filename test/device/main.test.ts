@@ -73,9 +73,9 @@ describe('plinth', () => {
     expect(await plinth(['--version'])).toMatchObject({ code: 0, out: `${version}\n` })
   })
 
-  test.each([['dance'], ['run'], ['check'], ['run', '--confg', 'x']])('%s %s is not understood, and it says why', async (...args) => {
+  test.each([['dance'], ['run'], ['check'], ['run', '--confg', 'x']])('%s %s is not understood, and it says why, with the exit code of what a person must correct first', async (...args) => {
     const { code, err } = await plinth(args)
-    expect(code).toBe(1)
+    expect(code).toBe(2)
     expect(err).toMatch(/^error: /)
   })
 })
@@ -117,6 +117,17 @@ describe('a bad configuration', () => {
     const { code, err } = await onConfig('run')
     expect(code).toBe(2)
     expect(err).toMatch(named)
+  })
+})
+
+describe('an identity that nobody would believe', () => {
+  test.each(['check', 'run'])('stops plinth %s in a sentence, and no secret', async (command) => {
+    const key = { ...await mintKey('counter-1'), x: (await mintKey('other')).x }
+    await shopWith({ identity: { key } })
+    const { code, out, err } = await onConfig(command)
+    expect({ code, out }).toEqual({ code: 2, out: '' })
+    expect(err).toContain('identity.key: is not a key pair: its x and d do not belong together')
+    expect(err).not.toContain(key.d)
   })
 })
 

@@ -219,6 +219,20 @@ describe('a sale', () => {
     expect(terminal.status().refused).toEqual({ nonsense: 1 })
   })
 
+  test('is not for a register that asks faster than it listens: it gets no more answers until those on their way have left', async () => {
+    const { terminal, register } = await open()
+    const waiting: (() => void)[] = []
+    vi.spyOn(register, 'answer').mockImplementation(() => new Promise((resolve) => { waiting.push(resolve) }))
+    for (let line = 0; line < 1_000; line++) register.give({ type: 'amount asked', amount: '1.00' })
+    expect(waiting).toHaveLength(16)
+    expect(terminal.status().refused['answer dropped']).toBe(984)
+
+    for (const leave of waiting.splice(0)) leave()
+    await sleep(0)
+    register.give({ type: 'amount asked', amount: '1.00' })
+    expect(waiting).toHaveLength(1)
+  })
+
   test('is not moved by a word about something else, which is counted', async () => {
     const { keypad, link, terminal } = await open()
     typeAmount(keypad, '2500')

@@ -133,6 +133,13 @@ describe('a secret is never repeated', () => {
   })
 })
 
+test('a keypad is no key: what was found there is shown', () => {
+  const schema = z.strictObject({ keypad: z.strictObject({ driver: z.enum(['none', 'stdin']) }) })
+  const input = { keypad: { driver: 'stdn' } }
+  const { error } = schema.safeParse(input)
+  expect(error && formatProblems(problemsOf(error, input, 'profile', schema))).toBe('profile.keypad.driver: must be one of none, stdin (found "stdn")')
+})
+
 describe('a problem is one line', () => {
   test('whatever the value is made of', () => {
     fc.assert(fc.property(fc.string({ unit: 'binary', maxLength: 200 }), (value) => {

@@ -2,7 +2,7 @@ import { createHmac, generateKeyPairSync, sign } from 'node:crypto'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { createOpener, createSeal, mintKey, type OpenSeal, PrivateKeyJson, publicPart, PublicKeyJson } from '../../../device/protocol/seal.js'
+import { createOpener, createSeal, isKeyPair, mintKey, type OpenSeal, PrivateKeyJson, publicPart, PublicKeyJson } from '../../../device/protocol/seal.js'
 import { MESSAGE_BYTES_MAX } from '../../../device/protocol/wire.js'
 
 const Note = z.object({ says: z.string() })
@@ -144,5 +144,13 @@ describe('a key', () => {
     expect(PrivateKeyJson.safeParse(minted).success).toBe(true)
     expect(publicPart(minted)).toEqual({ kty: 'OKP', crv: 'Ed25519', kid: 't1', x: minted.x })
     expect(PublicKeyJson.safeParse(minted).success).toBe(false)
+  })
+
+  test('is a pair only with its own other half', async () => {
+    const minted = await mintKey('t1'), other = await mintKey('t1')
+    expect(await isKeyPair(minted)).toBe(true)
+    expect(await isKeyPair({ ...minted, x: other.x })).toBe(false)
+    expect(await isKeyPair({ ...minted, d: other.d })).toBe(false)
+    expect(await isKeyPair({ ...minted, d: 'd'.repeat(43) })).toBe(false)
   })
 })

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { pino } from 'pino'
 import { describe, expect, test } from 'vitest'
 import type { Input } from '../../../drivers/driver.js'
-import { createStdinKeypad, keysOf } from '../../../drivers/keypad/stdin.js'
+import { CHUNK_BYTES_MAX, createStdinKeypad, keysOf } from '../../../drivers/keypad/stdin.js'
 import { amountSourceConformance } from '../../conformance/amount-source.js'
 
 const log = pino({ level: 'silent' })
@@ -90,6 +90,21 @@ describe('a keypad on a stream', () => {
     const { inputs } = await startOn(stream)
     stream.write('๑9\n')
     await expect.poll(() => inputs).toEqual([{ type: 'digit pressed', digit: '9' }, { type: 'enter pressed' }])
+  })
+
+  test('a flood is felt as a few keys, so that the terminal has time for its customers', async () => {
+    const stream = new PassThrough()
+    const inputs: Input[] = []
+    const keypad = createStdinKeypad({ stream, interrupt: () => undefined, log })
+    await keypad.start((input) => inputs.push(input))
+    stream.write(Buffer.alloc(65_536, '9'))
+    await sleep(20)
+    expect(inputs).toHaveLength(CHUNK_BYTES_MAX)
+
+    stream.write('\r')
+    await sleep(20)
+    expect(inputs.at(-1)).toEqual({ type: 'enter pressed' })
+    await keypad.stop()
   })
 
   test('a stream that breaks is logged and takes nobody with it', async () => {
