@@ -14,6 +14,8 @@ type Executors = { readonly [Do in Effect['do']]: (effect: Extract<Effect, { do:
 export interface ChargeEffects {
   /** Undefined when the command has no answer that a sale waits for. */
   execute(effect: Effect): Promise<Event | undefined>
+  /** Whether a charge asked for now could be made: the API answers. */
+  reachable(): Promise<boolean>
 }
 
 export interface Tools {
@@ -56,8 +58,12 @@ export function createChargeEffects({ omise, codes, sendExpiresAt, log }: Tools)
           if (created.size >= CREATED_MAX) created.clear()
           created.set(answer.value.id, answer.value)
           return { type: 'charge created', charge: answer.value }
-        case 'refused': return { type: 'create refused', code: answer.code }
-        case 'none':    return { type: 'create unanswered' }
+        case 'refused':
+          log.error({ sale: order.sale, code: answer.code, text: answer.message }, 'the payment API refuses charges')
+          return { type: 'create refused', code: answer.code }
+        case 'none':
+          // Nothing was sent, so nothing can have happened: the customer need not wait for what never comes.
+          return answer.because === 'unreachable' ? { type: 'create refused', code: 'unreachable' } : { type: 'create unanswered' }
       }
     },
 
@@ -132,6 +138,7 @@ export function createChargeEffects({ omise, codes, sendExpiresAt, log }: Tools)
   return {
     // The index restores the pairing of a command with its own executor, which the compiler cannot follow.
     execute: (effect) => (executors[effect.do] as (effect: Effect) => Promise<Event | undefined>)(effect),
+    reachable: () => omise.reachable(),
   }
 }
 

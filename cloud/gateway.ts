@@ -43,6 +43,7 @@ const SAY_RETRY_MS = 2_000
 /** Before a step that failed is tried again. */
 const RECALL_MS = 1_000
 const OUTBOX_BATCH = 100
+const LOOK_EVERY_MS = 3_000
 const HEARD_MAX = 10_000
 /** Sales being worked on at once; further requests wait for the terminal to ask again. */
 const LANES_MAX = 10_000
@@ -57,6 +58,7 @@ export function createGateway({ store, link, effects, seal, terms, clock, log }:
   /** Webhooks taken already: a delivery that is repeated causes no second read. */
   const heard = new Set<string>()
   let counter = 0
+  let looked: { readonly at: number; readonly answer: Promise<boolean> } | undefined
   let cancelAlarm = (): void => undefined
   let cancelRetry = (): void => undefined
   let cancelPrune = (): void => undefined
@@ -96,7 +98,8 @@ export function createGateway({ store, link, effects, seal, terms, clock, log }:
       case 'hello': {
         log.info(
           { terminal, epoch: message.epoch, software: message.software, openSales: message.openSales.length }, 'terminal said hello')
-        await link.publish(downTopic(terminal, 'welcome'), await seal(dress({ type: 'welcome', re: message.id }, terminal)))
+        const welcome = { type: 'welcome', re: message.id, charging: await canCharge() } as const
+        await link.publish(downTopic(terminal, 'welcome'), await seal(dress(welcome, terminal)))
         for (const sale of message.openSales) await repeatWord(terminal, sale)
         return
       }
@@ -137,6 +140,12 @@ export function createGateway({ store, link, effects, seal, terms, clock, log }:
       // It will be asked for again.
       log.warn({ error: error instanceof Error ? error.message : String(error) }, 'answer not repeated')
     }
+  }
+
+  /** One look serves every terminal that says hello within the next few seconds. */
+  function canCharge(): Promise<boolean> {
+    if (looked === undefined || clock.now() - looked.at >= LOOK_EVERY_MS) looked = { at: clock.now(), answer: effects.reachable() }
+    return looked.answer
   }
 
   async function repeatWord(terminal: string, sale: string): Promise<void> {
@@ -214,7 +223,7 @@ export function createGateway({ store, link, effects, seal, terms, clock, log }:
   }
 
   /** Later words carry larger counters, across restarts and restored backups: the counter follows the clock. */
-  function dress(word: Word | { readonly type: 'welcome'; readonly re: string }, terminal: string): DownMessage {
+  function dress(word: Word | { readonly type: 'welcome'; readonly re: string; readonly charging: boolean }, terminal: string): DownMessage {
     counter = Math.max(counter + 1, clock.now())
     return { v: WIRE_VERSION, terminal, counter, time: new Date(clock.now()).toISOString(), ...word }
   }

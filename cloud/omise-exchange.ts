@@ -11,8 +11,8 @@ export const OMISE_VERSION = '2019-05-29'
 /** The largest answer we read, and the largest code document, in bytes. */
 export const ANSWER_BYTES_MAX = 1_048_576
 
-/** Why we do not know. For a write it means: it may have happened, or not. */
-export type NoAnswer = 'timeout' | 'network' | 'server error' | 'unreadable answer' | 'rate limited'
+/** Why we do not know. For a write it means: it may have happened, or not; only from 'unreachable' nothing was ever sent. */
+export type NoAnswer = 'unreachable' | 'timeout' | 'network' | 'server error' | 'unreadable answer' | 'rate limited'
 
 export type Answer<T> =
   | { readonly answer: 'ok'; readonly value: T }
@@ -136,11 +136,14 @@ function parseJson(text: string): unknown {
 }
 
 /** Says what broke by the platform's code only: its messages may quote an address. */
+/** No connection came about, so no byte of the request left us. */
+const NEVER_SENT: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT'])
+
 function brokenExchange(error: unknown, timeoutMs: number): { answer: 'none'; because: NoAnswer; text: string } {
   if (error instanceof Error && error.name === 'TimeoutError') return none('timeout', `no answer within ${timeoutMs} ms`)
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : undefined
   const code = cause !== undefined && 'code' in cause && typeof cause.code === 'string' ? cause.code : 'connection broken'
-  return none('network', code)
+  return none(NEVER_SENT.has(code) ? 'unreachable' : 'network', code)
 }
 
 function outcomeOf(answer: Answer<unknown>): object {

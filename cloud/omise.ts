@@ -8,6 +8,8 @@ import type { Logger } from 'pino'
 import { z } from 'zod'
 import { type Answer, ask, type Call, download, type NoAnswer, type Reader, repeat } from './omise-exchange.js'
 
+const LOOK_MS = 2_000
+
 /** The API's own bound on a page of a list. */
 export const PAGE_ITEMS_MAX = 100
 
@@ -147,6 +149,8 @@ export interface Omise {
   listEvents(paging: Paging & { readonly from: string }): Promise<Answer<Page<Event>>>
   chargeEvents(charge: string, paging?: Paging): Promise<Answer<Page<Event>>>
   capability(): Promise<Answer<Capability>>
+  /** Whether the API answers at all: one short look, never repeated. */
+  reachable(): Promise<boolean>
   /** The image of a code, as bytes nobody has looked at yet. */
   downloadCode(downloadUri: string): Promise<Answer<Uint8Array>>
 }
@@ -235,6 +239,10 @@ export function createOmise(options: OmiseOptions): Omise {
     chargeEvents: (charge, paging = {}) =>
       withId(charge, (path) => get('list charge events', `${path}/events${query(paging)}`, pageOf(EventJson))),
     capability: () => get('capability', '/capability', (json) => CapabilityJson.safeParse(json).data, readPublic),
+    reachable: async () => {
+      const look = { ...readPublic, timeoutMs: LOOK_MS }
+      return (await ask(look, { what: 'reachable', method: 'GET', path: '/capability' }, (json) => json)).answer !== 'none'
+    },
     downloadCode: (downloadUri) =>
       repeat(() => download({ ...read, hosts: [origin.host, ...documentHosts] }, downloadUri), sleep),
   }

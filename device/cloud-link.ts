@@ -17,6 +17,8 @@ import type { Event, Millis } from './sale.js'
 export type LinkEvent =
   | { readonly type: 'link up' }
   | { readonly type: 'link down' }
+  /** Whether the gateway can reach the payment API. */
+  | { readonly type: 'charging changed'; readonly charging: boolean }
   | Extract<Event, { type: 'offer received' | 'verdict received' }>
 
 export type SaleRequest =
@@ -76,6 +78,7 @@ function createLink(
   let connectMqtt: typeof import('mqtt').connect | undefined
   let client: MqttClient | undefined
   let up = false
+  let charging = true
   let hellos = 0
   let helloId = ''
   let failures = 0
@@ -146,6 +149,14 @@ function createLink(
     cancelAlarm = clock.alarm(at, ring)
   }
 
+  /** A link must prove itself again after a while; a gateway that could not charge is asked more often. */
+  function askAgainLater(): void {
+    setAlarm(clock.now() + (charging ? SILENCE_MS : HELLO_MS), () => {
+      hellos = 0
+      void sayHello()
+    })
+  }
+
   // -- Words out ---------------------------------------------------------------------------------------------------
 
   async function sayHello(): Promise<void> {
@@ -175,16 +186,18 @@ function createLink(
     const ahead = Date.parse(message.time) - clock.now()
     gatewayAhead = Math.max(gatewayAhead, ahead)
     // A word that came before proves nothing: somebody else may be saying it again.
-    if (up && message.counter > newest) setAlarm(clock.now() + SILENCE_MS, () => { hellos = 0; void sayHello() })
+    if (up && message.counter > newest) askAgainLater()
     newest = Math.max(newest, message.counter)
     switch (message.type) {
       case 'welcome':
         // Only the answer to our latest hello proves a round trip; an older one may be anybody's replay.
         if (message.re !== helloId) return refuse('stale welcome')
         helloId = '' // Once: the same welcome again is a replay too.
-        setAlarm(clock.now() + SILENCE_MS, () => { hellos = 0; void sayHello() })
         gatewayAhead = ahead // Just sealed: if it shows less than before, somebody set the gateway's clock back.
         failures = 0
+        if (message.charging !== charging) deliver({ type: 'charging changed', charging: message.charging })
+        charging = message.charging
+        askAgainLater()
         if (!up) {
           up = true
           log.info({ url: broker.url }, 'link up')

@@ -250,7 +250,8 @@ function refusalMessage(refusal: Refusal, words: Words, shop: Shop): Message {
 
 function notReadyMessage(because: NotReady, words: Words): Message {
   switch (because) {
-    case 'link down':     return words.offline
+    case 'link down':
+    case 'no charging':   return words.offline
     case 'starting':      return words.starting
     case 'panel fault':
     case 'journal fault': return words.outOfService

@@ -67,7 +67,7 @@ export interface Notice {
   readonly clearAt: Millis
 }
 
-export type NotReady = 'link down' | 'panel fault' | 'journal fault' | 'starting'
+export type NotReady = 'link down' | 'no charging' | 'panel fault' | 'journal fault' | 'starting'
 
 export type Refusal =
   | AmountRefusal

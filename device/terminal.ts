@@ -69,13 +69,18 @@ export function createTerminal(tools: Tools): Terminal {
   let recorded = JSON.stringify(journal.last())
   let answering = 0
   let linkUp = false
+  let charging = true
   let started = false
   let working = false
   let stopped = false
   let cancelAlarm = (): void => undefined
 
   const notReady = (): NotReady | undefined =>
-    !started ? 'starting' : display.faulty() || display.codeFault() ? 'panel fault' : !linkUp ? 'link down' : undefined
+    !started ? 'starting'
+      : display.faulty() || display.codeFault() ? 'panel fault'
+      : !linkUp ? 'link down'
+      : !charging ? 'no charging'
+      : undefined
 
   const given = (): Given => ({
     now: clock.now(), freshId: tools.mint.id(), freshNonce: tools.mint.nonce(), terms, notReady: notReady(),
@@ -125,6 +130,10 @@ export function createTerminal(tools: Tools): Terminal {
       case 'link up':
       case 'link down':
         linkUp = event.type === 'link up'
+        return refresh()
+      case 'charging changed':
+        charging = event.charging
+        log.warn({ charging }, 'charging changed')
         return refresh()
       case 'offer received':
       case 'verdict received':

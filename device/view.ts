@@ -111,7 +111,9 @@ function idleScreen(state: Extract<State, { phase: 'idle' }>, { notReady, codeFa
   if (notReady === 'panel fault' || notReady === 'journal fault') return { screen: 'out of service', fault: notReady }
   if (state.notice !== undefined) return { screen: 'refused', refusal: state.notice.refusal }
   switch (notReady) {
-    case 'link down': return { screen: 'offline' }
+    case 'link down':
+    case 'no charging':
+      return { screen: 'offline' }
     case 'starting':  return { screen: 'starting' }
     case undefined:   return { screen: 'enter amount', digits: state.digits }
   }

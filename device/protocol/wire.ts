@@ -97,7 +97,12 @@ export type Ending = Verdict['ending']
 
 /** What the gateway says. */
 export const DownMessage = z.discriminatedUnion('type', [
-  z.object({ ...down, type: z.literal('welcome') }),
+  z.object({
+    ...down,
+    type: z.literal('welcome'),
+    /** False while the gateway cannot reach the payment API: a sale opened now could not be charged. */
+    charging: z.boolean(),
+  }),
   Offer,
   Verdict,
 ])

@@ -11,6 +11,7 @@ const CODE = 'https://qr.example/code-of-a'
 const ok = <T>(value: T): Answer<T> => ({ answer: 'ok', value })
 const refused: Answer<never> = { answer: 'refused', status: 400, code: 'failed_expire', message: '' }
 const none: Answer<never> = { answer: 'none', because: 'timeout', text: '' }
+const neverSent: Answer<never> = { answer: 'none', because: 'unreachable', text: 'ECONNREFUSED' }
 
 const seenAs = (id: string, sale: string = order.sale, changed: Partial<Charge> = {}): Charge => ({
   ...charge(id), createdAt: new Date(START).toISOString(), failureMessage: undefined, metadata: { plinth_sale: sale }, code: { payload: CODE },
@@ -23,7 +24,7 @@ function omiseWith(known: Partial<Omise>): Omise {
   return {
     livemode: false, createSource: unexpected, chargeSource: unexpected, chargeNewSource: unexpected, retrieveCharge: unexpected, listCharges: unexpected,
     expireCharge: unexpected, refundCharge: unexpected, listRefunds: unexpected, listEvents: unexpected, chargeEvents: unexpected,
-    capability: unexpected, downloadCode: unexpected, ...known,
+    capability: unexpected, reachable: unexpected, downloadCode: unexpected, ...known,
   }
 }
 
@@ -71,7 +72,11 @@ describe('a charge is created', () => {
     }
   })
 
-  test.each([[refused, { type: 'create refused', code: 'failed_expire' }], [none, { type: 'create unanswered' }]])('%j is told as %j', async (answer, event) => {
+  test.each([
+    [refused, { type: 'create refused', code: 'failed_expire' }],
+    [none, { type: 'create unanswered' }],
+    [neverSent, { type: 'create refused', code: 'unreachable' }], // Nothing left us, so nothing is in doubt.
+  ])('%j is told as %j', async (answer, event) => {
     expect((await execute({ chargeNewSource: () => Promise.resolve(answer) }, [create])).events).toEqual([event])
   })
 })

@@ -299,6 +299,17 @@ describe('what is refused is counted and changes nothing', () => {
   })
 })
 
+describe('a gateway that cannot reach the payment API', () => {
+  test('says so in its welcome, and looks once for many terminals', async () => {
+    effects.cutOff()
+    await say({ type: 'hello', id: 'hello-1' })
+    await say({ type: 'hello', id: 'hello-2' }, { from: 'T-2' })
+    await published(2)
+    expect((await words()).map((word) => word.type === 'welcome' && word.charging)).toEqual([false, false])
+    expect(effects.looks()).toBe(1)
+  })
+})
+
 describe('a webhook', () => {
   test('causes exactly one read, and no word by itself', async () => {
     await offered()

@@ -304,7 +304,7 @@ describe('what may happen on the way', () => {
 
   test('nobody is there', async () => {
     const { omise } = client('http://127.0.0.1:1')
-    expect(await omise.expireCharge(CHARGE)).toMatchObject({ answer: 'none', because: 'network' })
+    expect(await omise.expireCharge(CHARGE)).toMatchObject({ answer: 'none', because: 'unreachable' })
   })
 
   test('a read is tried again, with a pause, until somebody answers', async () => {

@@ -86,7 +86,7 @@ async function openShop(
 }
 
 function welcome(message: UpMessage): object | undefined {
-  return message.type === 'hello' ? word({ type: 'welcome', re: message.id }) : undefined
+  return message.type === 'hello' ? word({ type: 'welcome', charging: true, re: message.id }) : undefined
 }
 
 interface Terminal {
@@ -302,7 +302,7 @@ describe('a word of the gateway', () => {
   test('is read by the gateway\'s clock, also after somebody set that clock back', async () => {
     let hoursWrong = 1
     const shop = await openShop((message) => (message.type !== 'hello' ? undefined
-      : word({ type: 'welcome', re: message.id, time: new Date(NOON + hoursWrong * 3_600_000).toISOString() })))
+      : word({ type: 'welcome', charging: true, re: message.id, time: new Date(NOON + hoursWrong * 3_600_000).toISOString() })))
     const terminal = await openTerminal(shop.broker.port)
     await isUp(terminal)
     hoursWrong = 0
@@ -320,8 +320,8 @@ describe('a word of the gateway', () => {
     ['of a later version', (shop) => shop.say(verdict({ v: 2 })), 'not a message'],
     ['of no known kind', (shop) => shop.say({ ...verdict(), ending: { outcome: 'perhaps' } }), 'not a message'],
     ['too large', (shop) => shop.broker.publish(downTopic(TERMINAL, 'sale.verdict'), 'x'.repeat(MESSAGE_BYTES_MAX + 1)), 'too large'],
-    ['a welcome to nothing', (shop) => shop.say(word({ type: 'welcome', re: 'hello-6-1000' })), 'stale welcome'],
-    ['a welcome to nobody', (shop) => shop.say(word({ type: 'welcome', re: null })), 'stale welcome'],
+    ['a welcome to nothing', (shop) => shop.say(word({ type: 'welcome', charging: true, re: 'hello-6-1000' })), 'stale welcome'],
+    ['a welcome to nobody', (shop) => shop.say(word({ type: 'welcome', charging: true, re: null })), 'stale welcome'],
   ])('that is %s moves nothing, and is counted', async (_, say, reason) => {
     const { shop, terminal } = await listening()
     await say(shop)
@@ -334,7 +334,7 @@ describe('a word of the gateway', () => {
     const shop = await openShop((message) => {
       if (message.type !== 'hello') return undefined
       first ??= message.id
-      return word({ type: 'welcome', re: first === message.id ? 'nothing' : first })
+      return word({ type: 'welcome', charging: true, re: first === message.id ? 'nothing' : first })
     })
     const terminal = await openTerminal(shop.broker.port)
     await until(() => expect(terminal.link.refused()).toEqual({ 'stale welcome': 1 }))

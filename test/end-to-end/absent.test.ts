@@ -1,6 +1,6 @@
 // Broker, gateway or sandbox not there: the terminal says so, starts no sale, and goes on when they come back.
 import { afterEach, expect, it, vi } from 'vitest'
-import { createShop, payWheneverACodeIsShown, type Shop } from './shop.js'
+import { createShop, type Shop } from './shop.js'
 
 vi.setConfig({ testTimeout: 120_000 })
 
@@ -34,16 +34,31 @@ it('a gateway that goes away while the terminal waits for customers takes the te
   await shop.until(({ msg }) => msg === 'sale ended')
 })
 
-it('a payment API that is away makes no charge and no promise; when it is back the sale goes on, to the right word', async () => {
+it('a payment API that goes away ends the sale unpaid at once; the terminal says so, and sells again when it is back', async () => {
   shop = await createShop()
   await shop.open()
   await shop.sandbox.kill('SIGKILL')
   shop.terminal.type('2500\n')
-  await shop.until(({ program, msg, fields }) => program === 'gateway' && msg === 'charge step' && fields['event'] === 'create unanswered')
+  const { fields } = await shop.until(({ msg }) => msg === 'sale ended')
+  expect(fields['ending']).toEqual({ outcome: 'unpaid', reason: 'refused: unreachable' })
   await shop.sandbox.start()
-  const customer = payWheneverACodeIsShown(shop)
-  const { fields } = await shop.until(({ msg }) => msg === 'sale ended', 60_000)
-  customer.leave()
-  const paid = (await shop.audit()).bank.some(({ status }) => status === 'successful')
-  expect(fields['ending']).toMatchObject({ outcome: paid ? 'paid' : 'unpaid' })
+  expect(await shop.charges()).toEqual([])
+  shop.terminal.type('3000\n')
+  await shop.pay()
+  await shop.until(({ msg, fields }) => msg === 'sale ended' && fields['amount'] === 'THB 30.00')
+})
+
+it('a terminal whose gateway cannot reach the payment API says so and starts no sale; when it can, it sells', async () => {
+  shop = await createShop()
+  await shop.gateway.start()
+  await shop.terminal.start()
+  await shop.until(({ msg, fields }) => msg === 'charging changed' && fields['charging'] === false)
+  shop.terminal.type('2500\n')
+  await shop.sandbox.start()
+  await shop.until(({ msg, fields }) => msg === 'charging changed' && fields['charging'] === true)
+  expect(await shop.charges()).toEqual([])
+  shop.terminal.type('c3000\n')
+  await shop.pay()
+  const { fields } = await shop.until(({ msg }) => msg === 'sale ended')
+  expect(fields).toMatchObject({ amount: 'THB 30.00', ending: { outcome: 'paid' } })
 })

@@ -10,6 +10,10 @@ export interface FakeChargeEffects extends ChargeEffects {
   /** Breaks the oldest command of this kind that waits. */
   fail(what: Effect['do'], error: Error): void
   waiting(what: Effect['do']): number
+  /** What `reachable` says from now on. */
+  cutOff(): void
+  /** How often it was asked. */
+  looks(): number
 }
 
 interface Waiting {
@@ -21,6 +25,8 @@ interface Waiting {
 export function fakeChargeEffects(note: (what: string) => void = () => undefined): FakeChargeEffects {
   const executed: Effect[] = []
   const waiting: Waiting[] = []
+  let reachable = true
+  let looks = 0
   const oldest = (what: Effect['do']): Waiting => {
     const at = waiting.findIndex(({ effect }) => effect.do === what)
     const [found] = at < 0 ? [] : waiting.splice(at, 1)
@@ -36,6 +42,12 @@ export function fakeChargeEffects(note: (what: string) => void = () => undefined
     },
     answer: (what, event) => oldest(what).resolve(event),
     fail: (what, error) => oldest(what).reject(error),
+    reachable() {
+      looks++
+      return Promise.resolve(reachable)
+    },
+    cutOff: () => { reachable = false },
+    looks: () => looks,
     waiting: (what) => waiting.filter(({ effect }) => effect.do === what).length,
   }
 }

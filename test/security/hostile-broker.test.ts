@@ -56,7 +56,7 @@ async function openBroker(): Promise<HostileBroker> {
     hellos++
     if (!reachable) return
     const { id } = JSON.parse(Buffer.from(packet.payload.toString().split('.')[1] ?? '', 'base64url').toString()) as { id: string }
-    void seal({ v: 1, terminal: TERMINAL, re: id, counter: ++counter, time: NOON, type: 'welcome' }).then((sealed) => {
+    void seal({ v: 1, terminal: TERMINAL, re: id, counter: ++counter, time: NOON, type: 'welcome', charging: true }).then((sealed) => {
       overheard.push(sealed)
       return say(sealed)
     })

@@ -24,7 +24,7 @@ const upMessages: readonly UpMessage[] = [
   { ...up, type: 'gone' },
 ]
 const downMessages: readonly DownMessage[] = [
-  { ...down, type: 'welcome' },
+  { ...down, type: 'welcome', charging: true },
   { ...down, re: null, type: 'sale.offer', order, charge: 'chrg_1', payload: 'https://order.example/1', expiresAt: '2026-11-23T06:02:00Z' },
   { ...down, type: 'sale.verdict', order, charge: 'chrg_1', ending: { outcome: 'paid', paidAt: '2026-11-23T06:01:00Z' } },
   { ...down, type: 'sale.verdict', order, charge: null, ending: { outcome: 'unpaid', reason: 'a reason nobody knows yet' } },
