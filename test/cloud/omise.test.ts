@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { pino } from 'pino'
+import { freePorts } from '../../scripts/workbench.js'
 import { afterEach, describe, expect, test } from 'vitest'
 import { createOmise, type Omise, type OmiseOptions } from '../../cloud/omise.js'
 import { createSandbox } from '../../cloud/sandbox/sandbox.js'
@@ -303,8 +304,10 @@ describe('what may happen on the way', () => {
   })
 
   test('nobody is there', async () => {
-    const { omise } = client('http://127.0.0.1:1')
+    const [port] = await freePorts(1)
+    const { omise } = client(`http://127.0.0.1:${port}`)
     expect(await omise.expireCharge(CHARGE)).toMatchObject({ answer: 'none', because: 'unreachable' })
+    expect(await omise.reachable()).toBe(false)
   })
 
   test('a read is tried again, with a pause, until somebody answers', async () => {
