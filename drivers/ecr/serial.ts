@@ -75,6 +75,17 @@ export function createSerialRegister({ path, baud, log, now, random, times }: Se
     }
   }
 
+  /** One answer at a time: only when the last one has left is it known how its line ended. */
+  let said: Promise<void> = Promise.resolve()
+
+  const say = async (text: string): Promise<void> => {
+    if (line === undefined) throw new DriverError('REGISTER_CLOSED', `register ${path} is not connected`)
+    const fresh = halfSaid ? '\r\n' : ''
+    halfSaid = true
+    await line.write(`${fresh}${text}`)
+    halfSaid = false
+  }
+
   return {
     async start(deliver) {
       if (halted !== undefined) throw new DriverError('REGISTER_OPEN_FAILED', `register ${path} is already started`)
@@ -86,12 +97,10 @@ export function createSerialRegister({ path, baud, log, now, random, times }: Se
         throw error
       }
     },
-    async answer(answer) {
-      if (line === undefined) throw new DriverError('REGISTER_CLOSED', `register ${path} is not connected`)
-      const text = `${halfSaid ? '\r\n' : ''}${answerLine(answer)}`
-      halfSaid = true
-      await line.write(text)
-      halfSaid = false
+    answer(answer) {
+      const turn = said.then(() => say(answerLine(answer)))
+      said = turn.catch(() => undefined) // Whoever asked for this answer hears of it; the next one goes on.
+      return turn
     },
     async stop() {
       halted?.abort()

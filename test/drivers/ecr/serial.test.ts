@@ -74,6 +74,15 @@ describe('a register on a serial line', () => {
     await soon(() => expect(register.heard()).toBe('OK 150.00 01931e7c-aaaa chrg_test_1\r\nNO payment expired\r\n'))
   })
 
+  test('hears two answers that were given at once as two lines, one after the other', async () => {
+    const register = await plugRegister(path)
+    ends.push(() => register.unplug())
+    const { source } = terminalOn(path)
+    await source.start(() => undefined)
+    await Promise.all([source.answer({ answer: 'no', reason: 'busy' }), source.answer(PAID)])
+    await vi.waitFor(() => expect(register.heard()).toBe('NO busy\r\nOK 150.00 01931e7c-aaaa chrg_test_1\r\n'))
+  })
+
   test('may send one byte at a time, as a slow line does', async () => {
     const register = await plug()
     const desk = terminalOn(path)
