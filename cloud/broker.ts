@@ -15,7 +15,7 @@ export interface EmbeddedBroker {
   readonly port: number
   subscribe(filter: string, receive: (topic: string, bytes: Uint8Array) => void): Promise<void>
   publish(topic: string, text: string): Promise<void>
-  /** Closes a terminal's connection, if it has one. */
+  /** Takes no more connections and ends those it has. */
   close(): Promise<void>
 }
 
