@@ -4,9 +4,9 @@
  * One lane a sale: its events are handled one at a time, in order. Nothing here decides about money.
  */
 import type { Logger } from 'pino'
-import { createOpener, type OpenSeal, type PublicKeyJson, type Seal } from '../device/protocol/seal.js'
+import type { OpenSeal, PublicKeyJson, Seal } from '../device/protocol/seal.js'
 import {
-  downTopic, type DownMessage, type Order, referenceOf, terminalOfUpTopic, UpMessage, WIRE_VERSION,
+  downTopic, type DownMessage, type Order, referenceOf, terminalOfUpTopic, type UpMessage, WIRE_VERSION,
 } from '../device/protocol/wire.js'
 import {
   deadline, type Effect, type Event, initial, restore, type State, step, type Step, type Terms, type Word,
@@ -32,6 +32,8 @@ export interface Tools {
   readonly link: TerminalLink
   readonly effects: ChargeEffects
   readonly seal: Seal
+  /** Opens what the holder of this key sealed. */
+  readonly createOpener: (key: PublicKeyJson) => Promise<OpenSeal<UpMessage>>
   readonly terms: Terms
   readonly clock: Clock
   readonly log: Logger
@@ -50,7 +52,7 @@ const LANES_MAX = 10_000
 /** A terminal has one sale at a time; who opens more with its key makes charges, and looks at them, without end. */
 const OPEN_SALES_MAX = 16
 
-export function createGateway({ store, link, effects, seal, terms, clock, log }: Tools): Gateway {
+export function createGateway({ store, link, effects, seal, createOpener, terms, clock, log }: Tools): Gateway {
   const lanes = new Map<string, Promise<void>>()
   const deadlines = new Map<string, number>()
   const openers = new Map<string, Promise<OpenSeal<UpMessage>>>()
@@ -87,7 +89,7 @@ export function createGateway({ store, link, effects, seal, terms, clock, log }:
   function openerOf(key: PublicKeyJson): Promise<OpenSeal<UpMessage>> {
     const known = openers.get(key.x)
     if (known !== undefined) return known
-    const opener = createOpener(UpMessage, [key])
+    const opener = createOpener(key)
     openers.set(key.x, opener)
     return opener
   }

@@ -8,7 +8,8 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import fastify from 'fastify'
 import type { Logger } from 'pino'
-import { createSeal, isKeyPair, mintKey, publicPart } from '../device/protocol/seal.js'
+import { createOpener, createSeal, isKeyPair, mintKey, publicPart } from '../device/protocol/seal.js'
+import { UpMessage } from '../device/protocol/wire.js'
 import { formatProblems } from '../firmware-config/problems.js'
 import { startBroker } from './broker.js'
 import { createChargeEffects } from './charge-effects.js'
@@ -49,6 +50,7 @@ async function runGateway(config: GatewayConfig, log: Logger): Promise<Running> 
     link: openLink(config, store, log),
     effects: createChargeEffects({ omise, codes, sendExpiresAt: api.sendExpiresAt, log }),
     seal: await createSeal(config.sealKey),
+    createOpener: (key) => createOpener(UpMessage, [key]),
     terms: {
       codeLifetimeMs: sale.codeLifetimeSeconds * 1_000,
       leaseGraceMs: sale.leaseGraceSeconds * 1_000,

@@ -7,7 +7,7 @@ import { createLog } from '../../cloud/log.js'
 import { openStore, type Store } from '../../cloud/store.js'
 import type { Hint } from '../../cloud/webhook.js'
 import { createOpener, createSeal, mintKey, type OpenSeal, type PrivateKeyJson, publicPart, type Seal } from '../../device/protocol/seal.js'
-import { DownMessage, MESSAGE_BYTES_MAX, type Order, type UpMessage, upTopic, WIRE_VERSION } from '../../device/protocol/wire.js'
+import { DownMessage, MESSAGE_BYTES_MAX, type Order, UpMessage, upTopic, WIRE_VERSION } from '../../device/protocol/wire.js'
 import { type FakeChargeEffects, fakeChargeEffects } from '../fakes/charge-effects.js'
 import { type FakeTerminalLink, fakeTerminalLink } from '../fakes/terminal-link.js'
 import { type FakeWallClock, fakeWallClock } from '../fakes/wall-clock.js'
@@ -79,7 +79,7 @@ async function startGateway(): Promise<void> {
     outbox: (limit) => (sabotage.outbox ?? real.outbox)(limit),
   }
   const log = createLog('info', { write: (line) => { logged.push(line) } })
-  gateway = createGateway({ store, link, effects, seal: gatewaySeal, terms, clock, log })
+  gateway = createGateway({ store, link, effects, seal: gatewaySeal, createOpener: (key) => createOpener(UpMessage, [key]), terms, clock, log })
   await gateway.start()
 }
 

@@ -9,8 +9,8 @@ import { openStore, type Store } from '../../cloud/store.js'
 import { externalLink } from '../../cloud/terminal-link.js'
 import { monotonicClock } from '../../device/clock.js'
 import { type CloudLink, createCloudLink, type LinkEvent } from '../../device/cloud-link.js'
-import { createSeal, mintKey, type PrivateKeyJson, publicPart } from '../../device/protocol/seal.js'
-import { downFilter, MESSAGE_BYTES_MAX, type Order, shardOf, UP_FILTER_ALL, upTopic } from '../../device/protocol/wire.js'
+import { createOpener, createSeal, mintKey, type PrivateKeyJson, publicPart } from '../../device/protocol/seal.js'
+import { downFilter, MESSAGE_BYTES_MAX, type Order, shardOf, UP_FILTER_ALL, UpMessage, upTopic } from '../../device/protocol/wire.js'
 import { type Knock, knock, until } from '../cloud/broker-client.js'
 import { charge, order, paidCharge, read, terms } from '../cloud/charge-story.js'
 import { type FakeChargeEffects, fakeChargeEffects } from '../fakes/charge-effects.js'
@@ -51,6 +51,7 @@ async function startGateway(): Promise<Shop> {
   const url = `mqtt://127.0.0.1:${mosquitto.port}`
   const gateway = createGateway({
     store, effects, terms, log, clock: wallClock, seal: await createSeal(keys.gateway),
+    createOpener: (key) => createOpener(UpMessage, [key]),
     link: externalLink({ url, username: 'plinth-gateway', password: passwords['plinth-gateway'], clientId: 'plinth-gateway' }, log),
   })
   await gateway.start()

@@ -8,8 +8,8 @@ import { pino } from 'pino'
 import { v7 as uuidv7 } from 'uuid'
 import { createGateway, type Gateway } from '../../cloud/gateway.js'
 import { openStore, type Store } from '../../cloud/store.js'
-import { createSeal, mintKey, publicPart, type Seal } from '../../device/protocol/seal.js'
-import { type Order, upTopic, WIRE_VERSION } from '../../device/protocol/wire.js'
+import { createOpener, createSeal, mintKey, publicPart, type Seal } from '../../device/protocol/seal.js'
+import { type Order, UpMessage, upTopic, WIRE_VERSION } from '../../device/protocol/wire.js'
 import { charge, START, terms } from '../cloud/charge-story.js'
 import { until } from '../cloud/broker-client.js'
 import { type FakeChargeEffects, fakeChargeEffects } from '../fakes/charge-effects.js'
@@ -36,7 +36,8 @@ beforeEach(async () => {
   link = fakeTerminalLink(() => undefined)
   effects = fakeChargeEffects(() => undefined)
   gateway = createGateway({
-    store, link, effects, seal: await createSeal(await mintKey('gateway')), terms, clock: fakeWallClock(START), log: pino({ level: 'silent' }),
+    store, link, effects, seal: await createSeal(await mintKey('gateway')),
+    createOpener: (key) => createOpener(UpMessage, [key]), terms, clock: fakeWallClock(START), log: pino({ level: 'silent' }),
   })
   await gateway.start()
 })

@@ -9,6 +9,9 @@ const RECONNECT_MS = 400
 const RECONNECT_MS_MAX = 4000
 const TIMELINE_MAX = 500
 const DECODE_MS = 600
+/** How long the phone looks for a code, and its pause between two looks. */
+const SCAN_MS = 10_000
+const SCAN_PAUSE_MS = 200
 /** Longer than the bench itself waits for the wallet. */
 const REQUEST_MS = 70_000
 const INK = [0x17, 0x19, 0x1b]
@@ -216,7 +219,7 @@ async function scan() {
   phoneStep('scanning')
   byId('scan').disabled = true
   scanSay('Looking for a code…')
-  const found = await readPanel()
+  const found = await lookForCode()
   const answer = found === undefined ? { problem: 'No code in sight' } : await post('/phone/scan', { payload: found })
   byId('scan').disabled = false
   if (answer.problem !== undefined) {
@@ -233,6 +236,16 @@ async function scan() {
 function scanSay(text, alarm = false) {
   byId('scan-say').textContent = text
   byId('scan-say').classList.toggle('alarm', alarm)
+}
+
+/** As a phone does: it looks on for a while, since the code may be drawn only now. */
+async function lookForCode() {
+  for (const until = Date.now() + SCAN_MS; Date.now() < until;) {
+    const found = await readPanel()
+    if (found !== undefined) return found
+    await new Promise((resolve) => setTimeout(resolve, SCAN_PAUSE_MS))
+  }
+  return undefined
 }
 
 /** Nothing but the pixels that are on the panel now. */
