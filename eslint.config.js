@@ -10,6 +10,9 @@ const pureFiles = [
   'device/words.ts',
   'drivers/ecr/line.ts',
   'cloud/charge.ts',
+  'cloud/plain-text.ts',
+  'cloud/reconciliation.ts',
+  'cloud/reversal.ts',
   'cloud/ledger.ts',
 ]
 

@@ -4,9 +4,9 @@
  */
 import type { Logger } from 'pino'
 import { checkPayload } from '../device/protocol/payload.js'
-import { type Order, referenceOf } from '../device/protocol/wire.js'
+import { ID_PATTERN, Order, referenceOf } from '../device/protocol/wire.js'
 import type { Effect, Event } from './charge.js'
-import { type Answer, type Charge, type Omise, type Page, PAGE_ITEMS_MAX } from './omise.js'
+import { type Answer, type Charge, type Metadata, type Omise, type Page, PAGE_ITEMS_MAX } from './omise.js'
 import type { CodeReader, Unreadable } from './qr-document.js'
 
 type Executors = { readonly [Do in Effect['do']]: (effect: Extract<Effect, { do: Do }>) => Promise<Event | undefined> }
@@ -28,7 +28,9 @@ export interface Tools {
 
 /** The list may be this far behind, or clocks this far apart. */
 const LIST_SKEW_MS = 60_000
-const LIST_PAGES_MAX = 10
+const LIST_ITEMS_MAX = 10_000
+/** Calls at once: the API asks for no more than ten workers (omise-api.md, section 1). */
+const CALLS_MAX = 8
 const CREATED_MAX = 1_000
 
 type CodeEvent = Extract<Event, { type: 'code read' | 'code unreadable' | 'code unanswered' }>
@@ -48,7 +50,7 @@ export function createChargeEffects({ omise, codes, sendExpiresAt, log }: Tools)
         currency: order.currency,
         method: order.method,
         description: `Sale ${referenceOf(order.sale)}`,
-        metadata: { plinth_sale: order.sale, plinth_terminal: terminal, plinth_attempt: String(attempt) },
+        metadata: metadataOf(order, terminal, attempt),
         ...(sendExpiresAt ? { expiresAt: new Date(expiresAt).toISOString() } : {}),
       })
       switch (answer.answer) {
@@ -67,8 +69,8 @@ export function createChargeEffects({ omise, codes, sendExpiresAt, log }: Tools)
       }
     },
 
-    'find charges': async ({ order, since }) => {
-      const found = await findCharges(omise, order.sale, since)
+    'find charges': async ({ order, since, showing }) => {
+      const found = await findCharges(omise, order.sale, since, showing)
       return found === undefined ? { type: 'find unanswered' } : { type: 'charges found', charges: found }
     },
 
@@ -94,12 +96,24 @@ export function createChargeEffects({ omise, codes, sendExpiresAt, log }: Tools)
     'expire orphan': async ({ charge }) => {
       const answer = await omise.expireCharge(charge)
       log.warn({ charge, answer: answer.answer }, 'orphan charge closed')
-      if (answer.answer !== 'refused') return undefined
+      if (answer.answer !== 'refused') return undefined // Unanswered: the sweeper comes across it again.
       // It had ended by itself. If that was by a payment, it must not go by unseen.
       const seen = await omise.retrieveCharge(charge)
-      if (seen.answer !== 'ok' || !seen.value.paid) return undefined
-      log.error({ charge }, 'orphan charge is paid: a person must look')
-      return { type: 'charge read', charge: seen.value }
+      return seen.answer === 'ok' && seen.value.paid ? { type: 'charge read', charge: seen.value } : undefined
+    },
+
+    'list refunds': async ({ charge }) => {
+      const refunds = await allPages((page) => omise.listRefunds(charge, { ...page, order: 'chronological' }))
+      return refunds === undefined ? { type: 'refunds unanswered', charge } : { type: 'refunds listed', charge, refunds }
+    },
+
+    'refund charge': async ({ charge, sale, amountMinor }) => {
+      const answer = await omise.refundCharge(charge, { amountMinor, metadata: { plinth_sale: sale } })
+      switch (answer.answer) {
+        case 'ok':      return { type: 'refund made', charge, refund: answer.value }
+        case 'refused': return { type: 'refund refused', charge, code: answer.code }
+        case 'none':    return { type: 'refund unanswered', charge }
+      }
     },
   }
 
@@ -135,9 +149,10 @@ export function createChargeEffects({ omise, codes, sendExpiresAt, log }: Tools)
     }
   }
 
+  const inTurn = createTurns(CALLS_MAX)
   return {
     // The index restores the pairing of a command with its own executor, which the compiler cannot follow.
-    execute: (effect) => (executors[effect.do] as (effect: Effect) => Promise<Event | undefined>)(effect),
+    execute: (effect) => inTurn(() => (executors[effect.do] as (effect: Effect) => Promise<Event | undefined>)(effect)),
     reachable: () => omise.reachable(),
   }
 }
@@ -146,21 +161,76 @@ export function createChargeEffects({ omise, codes, sendExpiresAt, log }: Tools)
 const isPassing = (reason: Unreadable): boolean =>
   reason === 'timeout' || reason === 'too busy' || reason === 'reader broken' || reason === 'closed'
 
+// -- What a charge says of its sale -----------------------------------------------------------------------------------
+
+/** All there is to know of an order, so that it outlives our own records. */
+const metadataOf = (order: Order, terminal: string, attempt: number): Metadata => ({
+  plinth_sale: order.sale, plinth_nonce: order.nonce, plinth_terminal: terminal, plinth_attempt: String(attempt),
+})
+
 const isOf = (sale: string, { metadata }: Charge): boolean => metadata['plinth_sale'] === sale
 
-/** Every charge that carries this sale, oldest first; undefined when the list could not be read to its end. */
-async function findCharges(omise: Omise, sale: string, since: number): Promise<readonly Charge[] | undefined> {
-  const found: Charge[] = []
+/** The sale a charge was made for; 'not ours' when it was made by others, 'unreadable' when it says our name and nothing that fits. */
+export function saleOf(charge: Charge): { readonly terminal: string; readonly order: Order } | 'not ours' | 'unreadable' {
+  const { plinth_sale: sale, plinth_nonce: nonce, plinth_terminal: terminal } = charge.metadata
+  if (sale === undefined) return 'not ours'
+  const order = Order.safeParse({ sale, nonce, amountMinor: charge.amountMinor, currency: charge.currency, method: charge.method })
+  return order.success && typeof terminal === 'string' && ID_PATTERN.test(terminal) ? { terminal, order: order.data } : 'unreadable'
+}
+
+/** Every charge that carries this sale, oldest first; undefined when not all of them could be read. */
+async function findCharges(omise: Omise, sale: string, since: number, showing: string | null): Promise<readonly Charge[] | undefined> {
   const from = new Date(since - LIST_SKEW_MS).toISOString()
-  let offset = 0
-  for (let page = 0; page < LIST_PAGES_MAX; page++) {
-    const answer: Answer<Page<Charge>> = await omise.listCharges({ from, limit: PAGE_ITEMS_MAX, offset, order: 'chronological' })
-    if (answer.answer !== 'ok' || answer.value.unreadable > 0) return undefined
-    const { items, total } = answer.value
-    found.push(...items.filter((charge) => isOf(sale, charge)))
-    offset += items.length // What came, not what was asked for: the API may give less.
-    if (offset >= total) return found
-    if (items.length === 0) return undefined
+  const charges = await allPages((page) => omise.listCharges({ ...page, from, order: 'chronological' }))
+  const found = charges?.filter((charge) => isOf(sale, charge))
+  if (found === undefined || showing === null || found.some(({ id }) => id === showing)) return found
+  const shown = await omise.retrieveCharge(showing)
+  switch (shown.answer) {
+    case 'ok':      return isOf(sale, shown.value) ? [...found, shown.value] : found
+    case 'refused': return found
+    case 'none':    return undefined
   }
-  return undefined
+}
+
+type ReadPage<T> = (page: { readonly limit: number; readonly offset: number }) => Promise<Answer<Page<T>>>
+
+/** A list, page by page; undefined, and then no more, where a page is missing. */
+export async function* pagesOf<T>(read: ReadPage<T>): AsyncGenerator<Page<T> | undefined> {
+  for (let offset = 0, total = 1; offset < total;) {
+    const answer = await read({ limit: PAGE_ITEMS_MAX, offset })
+    const page = answer.answer === 'ok' ? answer.value : undefined
+    const came = page === undefined ? 0 : page.items.length + page.unreadable // Not what was asked for: the API may give less.
+    total = page?.total ?? total
+    const isMissing = came === 0 && offset < total
+    yield isMissing ? undefined : page
+    if (isMissing) return
+    offset += came
+  }
+}
+
+/** A list to its end; undefined when it, or anything in it, could not be read, or it is longer than anybody should wait for. */
+export async function allPages<T>(read: ReadPage<T>): Promise<readonly T[] | undefined> {
+  const all: T[] = []
+  for await (const page of pagesOf(read)) {
+    if (page === undefined || page.unreadable > 0 || all.length > LIST_ITEMS_MAX) return undefined
+    all.push(...page.items)
+  }
+  return all
+}
+
+/** So many at once; the rest waits in order. */
+function createTurns(max: number): <T>(work: () => Promise<T>) => Promise<T> {
+  const waiting: (() => void)[] = []
+  let busy = 0
+  return async (work) => {
+    if (busy >= max) await new Promise<void>((resolve) => waiting.push(resolve))
+    else busy++
+    try {
+      return await work()
+    } finally {
+      const next = waiting.shift()
+      if (next === undefined) busy--
+      else next()
+    }
+  }
 }

@@ -42,6 +42,8 @@ export const GatewayFile = z.strictObject({
     codeLifetimeSeconds: z.int().min(10).max(3_600).default(120),
     leaseGraceSeconds: z.int().min(5).max(600).default(30)
       .describe('A silent terminal\'s charge is closed this long after its code ended'),
+    sweepSeconds: z.int().min(5).max(3_600).default(60)
+      .describe('How often recent charges and events are read, for money that nobody told us of'),
     pollSeconds: z.int().min(1).max(60).default(5).describe('The longest pause between two looks at an open charge'),
   }).prefault({}),
   log: z.enum(['debug', 'info', 'warn', 'error']).default('info'),

@@ -19,9 +19,12 @@ import { enrol } from './enrol.js'
 import { createGateway } from './gateway.js'
 import { createLog } from './log.js'
 import { createOmise } from './omise.js'
+import { addOperatorCommands } from './operator-commands.js'
 import { createCodeReader } from './qr-document.js'
+import { createReconciler } from './reconciler.js'
 import { openStore, type Store } from './store.js'
 import { embeddedLink, externalLink, type TerminalLink } from './terminal-link.js'
+import { createSweeper } from './sweeper.js'
 import { webhookRoute } from './webhook.js'
 
 const STOP_MS = 5_000
@@ -31,13 +34,15 @@ const REQUEST_MS = 10_000
 const CONNECTIONS_MAX = 1_000
 /** A configuration or a command line that a person must correct first. */
 const EXIT_CORRECT_FIRST = 2
+/** The database is another's, or its medium failed (EX_IOERR of sysexits.h). */
+const EXIT_STORE = 74
 
 interface Running {
   readonly webhookUrl: string
   stop(): Promise<void>
 }
 
-async function runGateway(config: GatewayConfig, log: Logger): Promise<Running> {
+async function runGateway(config: GatewayConfig, log: Logger, fatal: (error: unknown) => void): Promise<Running> {
   const { sale, omise: api } = config
   const store = await openStore(config.database)
   const omise = createOmise({
@@ -58,9 +63,14 @@ async function runGateway(config: GatewayConfig, log: Logger): Promise<Running> 
       livemode: omise.livemode,
     },
     clock: wallClock,
+    fatal,
     log,
   })
   await gateway.start()
+  const sweeper = createSweeper({ omise, gateway, store, clock: wallClock, everyMs: sale.sweepSeconds * 1_000, log })
+  sweeper.start()
+  const reconciler = createReconciler({ omise, store, clock: wallClock, log })
+  reconciler.start()
 
   const http = fastify({
     bodyLimit: 65_536, requestTimeout: REQUEST_MS, connectionTimeout: REQUEST_MS, keepAliveTimeout: 5_000,
@@ -73,7 +83,11 @@ async function runGateway(config: GatewayConfig, log: Logger): Promise<Running> 
     secrets: config.webhookSecrets,
     now: () => new Date(wallClock.now()),
     livemode: omise.livemode,
-    onHint: (hint) => gateway.hint(hint),
+    onHint: (hint) => {
+      gateway.hint(hint)
+        .then((known) => (known || hint.charge === undefined ? undefined : sweeper.lookAt(hint.charge)))
+        .catch((error: unknown) => log.error({ error }, 'webhook hint failed'))
+    },
     onRefused: () => undefined, // Counted and logged by the route itself.
     log,
   })
@@ -82,12 +96,13 @@ async function runGateway(config: GatewayConfig, log: Logger): Promise<Running> 
   const address = await http.listen({ host, port }).catch((cause: unknown) => {
     throw new Error(`webhooks cannot be heard on ${host}:${port}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause })
   })
-  log.info({ address }, 'gateway ready')
 
   return {
     webhookUrl: `${address}/webhooks/omise`,
     async stop() {
       await http.close()
+      await reconciler.stop()
+      await sweeper.stop()
       await gateway.stop()
       await codes.close()
       await store.close()
@@ -122,7 +137,10 @@ async function run({ config: file }: { config: string }): Promise<void> {
   process.umask(0o077) // The database holds codes that can be paid.
   const config = await configOrExit(file)
   const log = createLog(config.log)
-  const gateway = await runGateway(config, log)
+  const gateway = await runGateway(config, log, (error) => {
+    log.fatal({ error }, 'gateway stops')
+    process.exit(EXIT_STORE)
+  })
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.once(signal, () => {
       log.info({ signal }, 'gateway stopping')
@@ -133,6 +151,7 @@ async function run({ config: file }: { config: string }): Promise<void> {
       })
     })
   }
+  log.info({ webhookUrl: gateway.webhookUrl }, 'gateway ready') // Only now: who waits for this word may end us with a signal.
 }
 
 /** A folder with everything a gateway needs but the key of the payment API. */
@@ -153,6 +172,7 @@ and the webhook secret of your dashboard over ${at('webhook-secret')}.\n`)
 interface EnrolOptions { config: string; out: string; broker?: string; replace: boolean }
 
 async function enrolTerminal(terminal: string, options: EnrolOptions): Promise<void> {
+  process.umask(0o077) // The database may begin here, and will hold codes that can be paid.
   const config = await configOrExit(options.config)
   const { broker } = config
   const anywhere = broker.kind === 'embedded' && (broker.host === '0.0.0.0' || broker.host === '::' || broker.port === 0)
@@ -193,6 +213,8 @@ program.command('enrol').description('make a terminal known and write its identi
   .requiredOption('--config <file>', 'gateway.json').requiredOption('--out <file>', 'identity file to write')
   .option('--broker <url>', 'address of the broker as the terminal sees it', brokerUrl)
   .option('--replace', 'shut out the box that has this id now', false).action(enrolTerminal)
+
+addOperatorCommands(program, configOrExit)
 
 program.parseAsync().catch((error: unknown) => {
   process.stderr.write(`plinth-gateway: ${error instanceof Error ? error.message : String(error)}\n`)

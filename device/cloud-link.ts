@@ -3,15 +3,10 @@
  * A received word becomes an event only when its seal opens with a pinned gateway key and it is for this terminal.
  * The link counts as up only while a hello was answered: a TCP connection proves nothing.
  */
-import { readFileSync } from 'node:fs'
-import { Socket } from 'node:net'
-import type { IClientOptions, MqttClient } from 'mqtt'
 import type { Logger } from 'pino'
-import type { Identity } from '../firmware-config/schema.js'
 import type { Clock } from './clock.js'
-import { createPacketBound, PACKET_BYTES_MAX } from './protocol/packet-bound.js'
-import { createOpener, createSeal, type OpenSeal, type Seal } from './protocol/seal.js'
-import { type CloseReason, downFilter, DownMessage, type Order, type UpMessage, upTopic, WIRE_VERSION } from './protocol/wire.js'
+import type { OpenSeal, Seal } from './protocol/seal.js'
+import { type CloseReason, type DownMessage, type Order, type UpMessage, upTopic, WIRE_VERSION } from './protocol/wire.js'
 import type { Event, Millis } from './sale.js'
 
 export type LinkEvent =
@@ -19,12 +14,15 @@ export type LinkEvent =
   | { readonly type: 'link down' }
   /** Whether the gateway can reach the payment API. */
   | { readonly type: 'charging changed'; readonly charging: boolean }
-  | Extract<Event, { type: 'offer received' | 'verdict received' }>
+  | Extract<Event, { type: 'offer received' | 'verdict received' | 'reversal received' }>
 
 export type SaleRequest =
   | { readonly type: 'sale.open'; readonly id: string; readonly order: Order }
-  | { readonly type: 'sale.ask'; readonly id: string; readonly order: Order }
-  | { readonly type: 'sale.close'; readonly id: string; readonly order: Order; readonly reason: CloseReason }
+  | { readonly type: 'sale.ask'; readonly id: string; readonly order: Order; readonly charge: string | null }
+  | {
+      readonly type: 'sale.close'; readonly id: string; readonly order: Order; readonly charge: string | null
+      readonly reason: CloseReason
+    }
 
 export interface CloudLink {
   start(deliver: (event: LinkEvent) => void): Promise<void>
@@ -35,11 +33,52 @@ export interface CloudLink {
   stop(): Promise<void>
 }
 
+/** A sealed text and where it goes. */
+export interface Packet {
+  readonly topic: string
+  readonly sealed: string
+}
+
+/** What a connection tells. After `lost`, and after it was closed, nothing more is heard of it. */
+export interface Listener {
+  readonly connected: () => void
+  /** What the gateway says arrives from now on. */
+  readonly subscribed: () => void
+  readonly received: (bytes: Uint8Array) => void
+  /** Something came that nobody opens. */
+  readonly refused: (because: string) => void
+  readonly lost: (because: string) => void
+}
+
+export interface Connection {
+  /** Calls `taken` when the broker has it. False when it was not even sent: there is no connection. */
+  publish(packet: Packet, taken: () => void): boolean
+  close(): Promise<void>
+}
+
+/** Carries sealed texts to and from a broker. It promises neither that they arrive nor that they arrive once. */
+export interface Transport {
+  /** Who is at the other end, for the log. */
+  readonly peer: string
+  /** Loads what it needs. */
+  prepare(): Promise<void>
+  /** Begins a connection of its own; the broker says `will` when it ends without being closed. */
+  open(will: Packet, listener: Listener): Connection
+}
+
 export interface LinkOptions {
-  readonly identity: Identity
+  readonly terminal: string
+  readonly transport: Transport
+  readonly seal: Seal
+  /** Opens what the gateway sealed, and nothing else. */
+  readonly open: OpenSeal<DownMessage>
   readonly epoch: number
   readonly software: string
   readonly configHash: string
+  /** 128 random bits, hexadecimal, minted when the process starts. */
+  readonly boot: string
+  /** The journal holds nothing of earlier boots. */
+  readonly forgot: boolean
   /** The sales a hello names. */
   readonly openSales: () => readonly string[]
   readonly clock: Clock
@@ -48,8 +87,6 @@ export interface LinkOptions {
   readonly log: Logger
 }
 
-const CONNECT_MS = 10_000
-const KEEPALIVE_S = 30
 /** No answer to a hello in this time, three times: the connection is dead whatever TCP says. */
 const HELLO_MS = 5_000
 const HELLOS_MAX = 3
@@ -60,23 +97,12 @@ const SUBACK_MS = 5_000
 const RECONNECT_MS = 500
 const RECONNECT_MS_MAX = 30_000
 
-export async function createCloudLink(options: LinkOptions): Promise<CloudLink> {
-  const { identity, clock, log } = options
-  const seal = await createSeal(identity.key)
-  const open = await createOpener(DownMessage, identity.gatewayKeys)
-  return createLink(options, seal, open, { clock, log })
-}
-
-function createLink(
-  { identity, epoch, software, configHash, openSales, random }: LinkOptions,
-  seal: Seal, open: OpenSeal<DownMessage>, { clock, log }: { clock: Clock; log: Logger },
+export function createCloudLink(
+  { terminal, transport, seal, open, epoch, software, configHash, boot, forgot, openSales, clock, random, log }: LinkOptions,
 ): CloudLink {
-  const { terminal, broker } = identity
-  const mqttOptions = clientOptions(identity) // An authority that cannot be read stops the program at its start.
   const refusals: Record<string, number> = {}
   let deliver: (event: LinkEvent) => void = () => undefined
-  let connectMqtt: typeof import('mqtt').connect | undefined
-  let client: MqttClient | undefined
+  let connection: Connection | undefined
   let up = false
   let charging = true
   let hellos = 0
@@ -100,47 +126,32 @@ function createLink(
 
   async function connect(): Promise<void> {
     const gone: UpMessage = { ...envelope(), type: 'gone', id: `gone-${epoch}` }
-    const will = { topic: upTopic(terminal, 'gone'), payload: Buffer.from(await seal(gone)), qos: 1, retain: false } as const
-    if (stopped || connectMqtt === undefined) return
-    const fresh = connectMqtt(broker.url, { ...mqttOptions, will })
-    client = fresh
-    const beyond = createPacketBound(PACKET_BYTES_MAX)
-    fresh.stream.on('data', (chunk: Buffer) => {
-      if (beyond(chunk) === undefined) return
-      if (fresh === client) refuse('oversized packet')
-      drop(fresh, 'oversized packet') // Before the client collects it: 256 MB can be announced.
-    })
-    fresh.on('connect', () => {
-      withoutDelay(fresh)
-      setAlarm(clock.now() + SUBACK_MS, () => drop(fresh, `no SUBACK in ${SUBACK_MS} ms`))
-      fresh.subscribe(downFilter(terminal), { qos: 1 }, (error, granted) => {
-        if (error || granted?.some(({ qos }) => qos > 1)) return drop(fresh, 'subscription refused')
+    const will = { topic: upTopic(terminal, 'gone'), sealed: await seal(gone) }
+    if (stopped) return
+    const fresh: Connection = transport.open(will, {
+      connected: () => setAlarm(clock.now() + SUBACK_MS, () => drop(fresh, `no SUBACK in ${SUBACK_MS} ms`)),
+      subscribed() {
         hellos = 0
         void sayHello()
-      })
+      },
+      received: (bytes) => void receive(fresh, bytes),
+      refused: (because) => refuse(because),
+      lost: (because) => drop(fresh, because),
     })
-    fresh.on('message', (_topic, bytes, { retain }) => {
-      // Nothing of ours is ever retained: a retained word is somebody's replay.
-      if (retain) refuse('retained')
-      else void receive(fresh, bytes)
-    })
-    fresh.on('error', (error) => drop(fresh, error.message))
-    fresh.on('close', () => drop(fresh, 'connection closed'))
+    connection = fresh
   }
 
-  /** Ends this connection and makes a new one later. A new client each time: an old one replays what it could not send. */
-  function drop(dead: MqttClient | undefined, because: string): void {
-    if (dead === undefined || dead !== client) return
-    client = undefined
-    dead.removeAllListeners()
-    dead.on('error', () => undefined) // Its last breath is of no interest.
-    dead.end(true)
+  /** Ends this connection and makes a new one later. A new one each time: an old one may still say what it could not send. */
+  function drop(dead: Connection | undefined, because: string): void {
+    if (dead === undefined || dead !== connection) return
+    connection = undefined
+    dead.close().catch((error: unknown) => log.warn({ error }, 'connection not closed'))
     if (up) deliver({ type: 'link down' })
     up = false
     if (stopped) return
     const waitMs = Math.min(RECONNECT_MS * 2 ** Math.min(failures, 10), RECONNECT_MS_MAX) * (0.5 + random() / 2)
     failures++
-    log.warn({ because, url: broker.url, againInMs: Math.round(waitMs) }, 'link lost')
+    log.warn({ because, url: transport.peer, againInMs: Math.round(waitMs) }, 'link lost')
     setAlarm(clock.now() + waitMs, () => void connect())
   }
 
@@ -160,26 +171,26 @@ function createLink(
   // -- Words out ---------------------------------------------------------------------------------------------------
 
   async function sayHello(): Promise<void> {
-    if (hellos >= HELLOS_MAX) return drop(client, `no answer to ${hellos} hellos`)
+    if (hellos >= HELLOS_MAX) return drop(connection, `no answer to ${hellos} hellos`)
     hellos++
     setAlarm(clock.now() + HELLO_MS, () => void sayHello())
     helloId = `hello-${epoch}-${Math.round(clock.now())}`
-    await publish({ ...envelope(), type: 'hello', id: helloId, software, configHash, openSales: [...openSales()] })
+    await publish({ ...envelope(), type: 'hello', id: helloId, software, configHash, boot, forgot, openSales: [...openSales()] })
   }
 
   async function publish(message: UpMessage): Promise<void> {
     const sealed = await seal(message)
-    const through = client
-    if (through === undefined || !through.connected) return
-    const cancel = clock.alarm(clock.now() + PUBACK_MS, () => drop(through, `no PUBACK in ${PUBACK_MS} ms`))
-    through.publish(upTopic(terminal, message.type), sealed, { qos: 1 }, () => cancel())
+    const through = connection
+    if (through === undefined) return
+    const taken = clock.alarm(clock.now() + PUBACK_MS, () => drop(through, `no PUBACK in ${PUBACK_MS} ms`))
+    if (!through.publish({ topic: upTopic(terminal, message.type), sealed }, taken)) taken()
   }
 
   // -- Words in ----------------------------------------------------------------------------------------------------
 
-  async function receive(from: MqttClient, bytes: Uint8Array): Promise<void> {
+  async function receive(from: Connection, bytes: Uint8Array): Promise<void> {
     const opened = await open(bytes)
-    if (from !== client) return // Its connection went while it was opened: it proves nothing of the next, and is said again.
+    if (from !== connection) return // Its connection went while it was opened: it proves nothing of the next, and is said again.
     if ('broken' in opened) return refuse(opened.broken)
     const { message } = opened
     if (message.terminal !== terminal) return refuse('another terminal', { terminal: message.terminal })
@@ -200,7 +211,7 @@ function createLink(
         askAgainLater()
         if (!up) {
           up = true
-          log.info({ url: broker.url }, 'link up')
+          log.info({ url: transport.peer }, 'link up')
           deliver({ type: 'link up' })
         }
         return
@@ -210,8 +221,13 @@ function createLink(
         return deliver({ type: 'offer received', order, counter, charge, payload, lifetimeMs })
       }
       case 'sale.verdict': {
-        const { order, counter, charge, ending } = message
-        return deliver({ type: 'verdict received', order, counter, charge, ending })
+        const { order, counter, re, charge, ending } = message
+        return deliver({ type: 'verdict received', order, counter, re, charge, ending })
+      }
+      case 'sale.reversed': {
+        const { order, counter, charge, amountMinor, voided } = message
+        const ageMs = clock.now() + gatewayAhead - Date.parse(message.time)
+        return deliver({ type: 'reversal received', order, counter, charge, amountMinor, voided, ageMs })
       }
     }
   }
@@ -219,7 +235,7 @@ function createLink(
   return {
     async start(to) {
       deliver = to
-      connectMqtt = (await import('mqtt')).connect // The heaviest import of the terminal: after the first picture.
+      await transport.prepare() // The heaviest import of the terminal: after the first picture.
       await connect()
     },
     send(request) {
@@ -229,26 +245,9 @@ function createLink(
     async stop() {
       stopped = true
       cancelAlarm()
-      const last = client
-      client = undefined
-      if (last === undefined) return
-      last.removeAllListeners()
-      last.on('error', () => undefined)
-      await last.endAsync(true)
+      const last = connection
+      connection = undefined
+      await last?.close()
     },
   }
-}
-
-/** MQTT 3.1.1, nothing kept by the broker, no reconnecting by the client itself (mqtt.md, section 1.2). */
-function clientOptions({ terminal, broker }: Identity): IClientOptions {
-  return {
-    protocolVersion: 4, clean: true, clientId: terminal, username: broker.username, password: broker.password,
-    keepalive: KEEPALIVE_S, connectTimeout: CONNECT_MS, reconnectPeriod: 0, queueQoSZero: false, resubscribe: false,
-    ...(broker.caFile === undefined ? {} : { ca: readFileSync(broker.caFile) }),
-  }
-}
-
-/** The client leaves Nagle's algorithm on, which costs about 40 ms a round trip. */
-function withoutDelay({ stream }: MqttClient): void {
-  if (stream instanceof Socket) stream.setNoDelay(true)
 }

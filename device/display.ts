@@ -5,7 +5,6 @@
 import type { Logger } from 'pino'
 import type { Hardware, LampPattern } from '../drivers/driver.js'
 import type { Clock } from './clock.js'
-import { verifyFrame } from './qr.js'
 import { blankFrame, type Renderer } from './render.js'
 import type { View } from './view.js'
 
@@ -26,6 +25,8 @@ export interface Display {
 }
 
 export interface DisplayEvents {
+  /** The picture stands on the panel now. */
+  readonly drawn: (view: View, sale: string | undefined) => void
   readonly codeNotShown: (sale: string) => void
   /** Health changed: ask for a new view. */
   readonly changed: () => void
@@ -66,7 +67,7 @@ export function createDisplay({ hardware: { panel, lamps }, renderer, clock, log
   async function drawOne({ view, key, sale }: Wanted): Promise<boolean> {
     const frame = renderer.render(view)
     if (view.screen === 'scan to pay') {
-      const reading = await verifyFrame(frame, view.payload)
+      const reading = await renderer.readBack(frame, view.payload)
       if (reading !== 'matches') {
         log.error({ sale, reading }, 'code does not read back')
         codeFault = true
@@ -78,6 +79,7 @@ export function createDisplay({ hardware: { panel, lamps }, renderer, clock, log
     await panel.draw(frame)
     if (view.screen === 'scan to pay') log.info({ sale }, 'code shown')
     setPanelFault(false)
+    events.drawn(view, sale)
     return true
   }
 

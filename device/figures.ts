@@ -4,7 +4,7 @@
  */
 import type { CanvasRenderingContext2D } from 'canvas'
 
-export type Figure = 'tick' | 'cross' | 'clock' | 'dots' | 'keypad' | 'bang' | 'bar' | 'broken link'
+export type Figure = 'tick' | 'cross' | 'clock' | 'dots' | 'keypad' | 'bang' | 'bar' | 'broken link' | 'return'
 
 /** Draws into the square whose upper left corner is (x, y). Ink is whatever the context fills with. */
 export function drawFigure(context: CanvasRenderingContext2D, figure: Figure, x: number, y: number, sidePx: number): void {
@@ -22,6 +22,7 @@ export function drawFigure(context: CanvasRenderingContext2D, figure: Figure, x:
     case 'clock':       clock(context); break
     case 'keypad':      keypad(context); break
     case 'broken link': brokenLink(context); break
+    case 'return':      onDisc(context, () => { turnBack(context) }); break
   }
   context.restore()
 }
@@ -63,6 +64,18 @@ function brokenLink(context: CanvasRenderingContext2D): void {
   disc(context, 50, 80, 8)
   cut(context, () => { stroke(context, 22, [[18, 88], [82, 12]]) })
   stroke(context, 9, [[18, 88], [82, 12]])
+}
+
+/** An arrow that came in and goes back out on the same side. */
+function turnBack(context: CanvasRenderingContext2D): void {
+  context.lineWidth = 10
+  context.beginPath()
+  context.moveTo(38, 68)
+  context.lineTo(60, 68)
+  context.arc(60, 54, 14, 0.5 * Math.PI, -0.5 * Math.PI, true)
+  context.lineTo(30, 40)
+  context.stroke()
+  stroke(context, 10, [[43, 26], [29, 40], [43, 54]])
 }
 
 function disc(context: CanvasRenderingContext2D, x: number, y: number, radius: number): void {

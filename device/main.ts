@@ -8,16 +8,18 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { v7 as uuidv7 } from 'uuid'
-import type { Panel } from '../drivers/driver.js'
-import { openHardware } from '../drivers/open.js'
+import { type OpenHardware, openHardware } from '../drivers/open.js'
 import { configHash, loadConfig } from '../firmware-config/load.js'
 import { formatProblems } from '../firmware-config/problems.js'
 import type { Config } from '../firmware-config/schema.js'
 import { checkIdentity, checkTogether } from './check.js'
 import { monotonicClock } from './clock.js'
 import { createCloudLink } from './cloud-link.js'
-import { type Journal, openJournal } from './journal.js'
+import { claimJournal, type Journal, type JournalClaim } from './journal.js'
 import { createLog } from './log.js'
+import { createMqttTransport } from './mqtt-transport.js'
+import { createOpener, createSeal } from './protocol/seal.js'
+import { DownMessage } from './protocol/wire.js'
 import { loadReader } from './qr.js'
 import { blankFrame, createRenderer, type Renderer } from './render.js'
 import { createTerminal, type Terminal } from './terminal.js'
@@ -34,12 +36,16 @@ const rendererFor = ({ profile: { panel: { widthPx, heightPx, pitchMm } }, site 
 async function openTerminal(config: Config, log: Logger): Promise<{ terminal: Terminal; close: () => Promise<void> }> {
   const clock = monotonicClock
   const stop = (): boolean => process.kill(process.pid, 'SIGINT')
-  const hardware = await openHardware(config.profile, {
+  const open = (): Promise<OpenHardware> => openHardware(config.profile, {
     log, stdin: process.stdin, interrupt: stop, now: () => clock.now(), random: Math.random,
   })
-  const journal = await openJournalOrBlank(config.journal, hardware.panel, log)
-  const link = await createCloudLink({
-    identity: config.identity, epoch: journal.epoch, software: version(), configHash: configHash(config),
+  const { hardware, journal } = await openBox(config.journal, open, log)
+  const { identity } = config
+  const link = createCloudLink({
+    terminal: identity.terminal, transport: createMqttTransport(identity),
+    seal: await createSeal(identity.key), open: await createOpener(DownMessage, identity.gatewayKeys),
+    epoch: journal.epoch, software: version(), configHash: configHash(config),
+    boot: randomBytes(16).toString('hex'), forgot: journal.forgot,
     openSales: () => openSales(), clock, random: Math.random, log,
   })
   const openSales = (): readonly string[] => {
@@ -66,14 +72,28 @@ async function openTerminal(config: Config, log: Logger): Promise<{ terminal: Te
   }
 }
 
-/** Without its journal a terminal may do nothing; but a panel that keeps its picture must not keep a payable code. */
-async function openJournalOrBlank(file: string, panel: Panel, log: Logger): Promise<Journal> {
-  try {
-    return openJournal(file, Date.now())
-  } catch (error) {
+/**
+ * The panel is blanked before anything that may fail or take long: it may have kept a payable code. Where another terminal
+ * is running on the journal, the panel and all other hardware are that one's, and are left alone.
+ */
+async function openBox(file: string, open: () => Promise<OpenHardware>, log: Logger): Promise<{ hardware: OpenHardware; journal: Journal }> {
+  const stop = (error: unknown): never => {
     log.fatal({ file, error }, 'journal could not be opened')
-    await panel.draw(blankFrame(panel.size)).catch((cause: unknown) => log.error({ error: cause }, 'panel could not be blanked'))
     process.exit(EXIT_JOURNAL)
+  }
+  let claim: JournalClaim | undefined
+  try {
+    claim = claimJournal(file)
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'JOURNAL_IN_USE') stop(error)
+  }
+  const hardware = await open()
+  const { panel } = hardware
+  await panel.draw(blankFrame(panel.size)).catch((error: unknown) => log.error({ error }, 'panel could not be blanked'))
+  try {
+    return { hardware, journal: (claim ?? claimJournal(file)).open(Date.now()) }
+  } catch (error) {
+    return stop(error)
   }
 }
 

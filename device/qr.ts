@@ -110,7 +110,9 @@ export async function readBack(frame: Frame): Promise<string | undefined> {
   return code.isMirrored || code.isInverted || code.orientation !== 0 ? undefined : code.text
 }
 
-export async function verifyFrame(frame: Frame, payload: string): Promise<'matches' | 'unreadable' | 'another payload'> {
+export type Reading = 'matches' | 'unreadable' | 'another payload'
+
+export async function verifyFrame(frame: Frame, payload: string): Promise<Reading> {
   const text = await readBack(frame)
   if (text === undefined) return 'unreadable'
   return text === payload ? 'matches' : 'another payload'

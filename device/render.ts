@@ -8,7 +8,8 @@ import { drawFigure, type Figure } from './figures.js'
 import { type Block, type Box, drawColumn, type Pen } from './layout.js'
 import { amountFromDigits, type Currency, formatAmount } from './protocol/money.js'
 import { type Country, PAYMENT_METHODS, type PaymentMethodName } from './protocol/payment-method.js'
-import { type CodePlan, type CodeRefusal, planCode } from './qr.js'
+import { NEEDS_ATTENTION } from './protocol/wire.js'
+import { type CodePlan, type CodeRefusal, planCode, type Reading, verifyFrame } from './qr.js'
 import type { NotReady, Refusal } from './sale.js'
 import { createTypesetter } from './typeset.js'
 import { COUNTDOWN_MS, type Screen, type View } from './view.js'
@@ -32,6 +33,8 @@ export interface Renderer {
   render(view: View): Frame
   /** All white: what a panel shows before anything is known, so that no old code stays payable. */
   blank(): Frame
+  /** Reads the frame as a wallet would: what it finds in the very bits that go to the panel, beside what was offered. */
+  readBack(frame: Frame, payload: string): Promise<Reading>
   /** How this payload would stand on this panel, or why it cannot. What `render` draws. */
   plan(payload: string): CodePlan | CodeRefusal
 }
@@ -56,6 +59,7 @@ export function createRenderer({ size, ...shop }: RendererOptions): Renderer {
   return {
     plan,
     blank: () => blankFrame(size),
+    readBack: verifyFrame,
     render(view) {
       context.clearRect(0, 0, size.widthPx, size.heightPx)
       drawScreen(pen, shape, shop, view, plan)
@@ -184,6 +188,8 @@ const FIGURES: Readonly<Record<Screen['screen'], Figure>> = {
   'checking': 'clock',
   'paid': 'tick',
   'not paid': 'cross',
+  'ask staff': 'bang',
+  'reversed': 'return',
   'offline': 'broken link',
   'out of service': 'bar',
 }
@@ -230,6 +236,8 @@ function messageOf(view: Screen, words: Words, shop: Shop): Message {
     case 'checking':       return words.checking
     case 'paid':           return words.paid
     case 'not paid':       return unpaidMessage(words, view.reason)
+    case 'ask staff':      return unpaidMessage(words, NEEDS_ATTENTION)
+    case 'reversed':       return view.voided ? words.reversed.voided : words.reversed.refunded
     case 'offline':        return words.offline
     case 'out of service': return words.outOfService
   }
@@ -269,6 +277,8 @@ function footBlocks(view: Screen, words: Words, shop: Shop): readonly Block[] {
     case 'checking':
     case 'paid':
     case 'not paid':
+    case 'ask staff':
+    case 'reversed':
       return [{ kind: 'amount', amount: view.amount, em: 3.2 }, { kind: 'space' }, referenceBlock(words, view.reference)]
     case 'out of service':
       return [{ kind: 'text', text: view.fault, weight: 'normal', em: 0.75, linesMax: 1 }]

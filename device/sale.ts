@@ -10,7 +10,7 @@
 import { type Amount, amountFromDigits, AMOUNT_DIGITS_MAX } from './protocol/money.js'
 import { type AmountRefusal, type PaymentMethodName, refuseAmount } from './protocol/payment-method.js'
 import { checkPayload } from './protocol/payload.js'
-import type { CloseReason, Ending, Order } from './protocol/wire.js'
+import { type CloseReason, type Ending, NEEDS_ATTENTION, type Order } from './protocol/wire.js'
 
 /** Milliseconds on a clock that never goes backwards. Meaningless after a restart. */
 export type Millis = number
@@ -56,15 +56,25 @@ export type State =
   | {
       readonly phase: 'settled'; readonly sale: Sale; readonly verdict: SaleVerdict
       readonly told: boolean; readonly clearAt: Millis
+      /** The register does not take its answer: whoever looks at the panel by now is somebody else. */
+      readonly overdue?: true
     }
 
 export type Phase = State['phase']
 type In<P extends Phase> = Extract<State, { phase: P }>
 
-/** Why a sale was not started, while the customer may read it. */
-export interface Notice {
-  readonly refusal: Refusal
-  readonly clearAt: Millis
+/** What is said for a while before the next amount is asked for: why a sale was not started, or that money went back. */
+export type Notice =
+  | { readonly type: 'refused'; readonly refusal: Refusal; readonly clearAt: Millis }
+  | { readonly type: 'reversed'; readonly reversal: Reversal; readonly clearAt: Millis }
+
+/** Money that came too late for a sale and has gone back. */
+export interface Reversal {
+  readonly sale: string
+  readonly charge: string
+  readonly amount: Amount
+  /** Undone before settlement; otherwise refunded, which takes days. */
+  readonly voided: boolean
 }
 
 export type NotReady = 'link down' | 'no charging' | 'panel fault' | 'journal fault' | 'starting'
@@ -88,16 +98,24 @@ export type Event =
   | { readonly type: 'cancel pressed' }
   | { readonly type: 'amount asked'; readonly amount: Amount }
   | Bound & { readonly type: 'offer received'; readonly charge: string; readonly payload: string; readonly lifetimeMs: number }
-  | Bound & { readonly type: 'verdict received'; readonly charge: string | null; readonly ending: Ending }
+  /** `re` names the request of ours that this answers; null when the gateway spoke by itself. */
+  | Bound & { readonly type: 'verdict received'; readonly re: string | null; readonly charge: string | null; readonly ending: Ending }
+  | Bound & {
+      readonly type: 'reversal received'; readonly charge: string; readonly amountMinor: number; readonly voided: boolean
+      /** Since the gateway sealed it. */
+      readonly ageMs: number
+    }
   | { readonly type: 'code not shown'; readonly sale: string }
   | { readonly type: 'outcome told'; readonly sale: string }
+  /** What was asked while it was down was lost: ask again now, whatever pause was left. */
+  | { readonly type: 'link restored' }
   | { readonly type: 'deadline reached' }
 
 /** Commands to the world. Each names its sale and means the same thing twice. */
 export type Effect =
   | { readonly do: 'open sale'; readonly sale: Sale }
-  | { readonly do: 'ask after sale'; readonly sale: Sale; readonly asks: number }
-  | { readonly do: 'close sale'; readonly sale: Sale; readonly doubt: Doubt }
+  | { readonly do: 'ask after sale'; readonly sale: Sale; readonly charge: string; readonly asks: number }
+  | { readonly do: 'close sale'; readonly sale: Sale; readonly charge: string | null; readonly doubt: Doubt }
   | { readonly do: 'tell outcome'; readonly sale: Sale; readonly verdict: SaleVerdict }
   | { readonly do: 'refuse'; readonly askedBy: AskedBy; readonly amount: Amount | undefined; readonly refusal: Refusal }
   | { readonly do: 'discard word'; readonly sale: string; readonly because: Distrust }
@@ -105,7 +123,7 @@ export type Effect =
 /** Why a properly signed word of the gateway was not believed. */
 export type Distrust =
   | 'another sale' | 'another nonce' | 'another amount' | 'another method' | 'another charge' | 'no charge'
-  | 'an older word' | 'out of turn'
+  | 'an older word' | 'out of turn' | 'too late'
 
 export interface Terms {
   readonly currency: Amount['currency']
@@ -133,6 +151,9 @@ export const OPENING_MS = 15_000
 export const ASK_MS = 10_000
 export const SETTLED_MS = 10_000
 export const NOTICE_MS = 5_000
+export const REVERSED_MS = 15_000
+/** Who paid too late has walked away by now; a word this old may also be somebody's replay. */
+export const REVERSED_AGE_MS_MAX = 300_000
 
 export const initial: State = { phase: 'idle', digits: '' }
 
@@ -208,11 +229,14 @@ function idle(state: In<'idle'>, event: Event, given: Given): Step {
     case 'deadline reached':
       if (state.notice === undefined || given.now < state.notice.clearAt) return stay(state)
       return stay({ phase: 'idle', digits: state.digits })
+    case 'reversal received':
+      return state.digits === '' ? noticeReversal(state, event, given) : discard(state, event, 'out of turn')
     case 'offer received':   // An answer to a sale that has already ended.
     case 'verdict received':
       return discard(state, event, 'another sale')
     case 'code not shown':
     case 'outcome told':
+    case 'link restored':
       return stay(state)
   }
 }
@@ -241,8 +265,12 @@ function opening(state: In<'opening'>, event: Event, given: Given): Step {
       if (given.now >= state.giveUpAt) return resolve(state.sale, 'no answer', undefined, given)
       if (given.now < state.retryAt) return stay(state)
       return open(state.sale, state.giveUpAt, given)
+    case 'link restored':
+      return open(state.sale, state.giveUpAt, given)
     case 'amount asked':
       return busy(state, event.amount, state.sale)
+    case 'reversal received':
+      return discard(state, event, 'out of turn')
     case 'digit pressed':
     case 'clear pressed':
     case 'enter pressed':
@@ -255,6 +283,8 @@ function opening(state: In<'opening'>, event: Event, given: Given): Step {
 function presenting(state: In<'presenting'>, event: Event, given: Given): Step {
   switch (event.type) {
     case 'verdict received':
+      // This sale ended, but not by the charge on the panel: take the code away, and tell the gateway what stood here.
+      if (distrustOf(event, state.sale, state.offer) === 'another charge') return resolve(state.sale, 'expired', state.offer, given)
       return believe(state, event, state.offer, given)
     case 'cancel pressed':
       return resolve(state.sale, 'cancelled', state.offer, given)
@@ -262,17 +292,16 @@ function presenting(state: In<'presenting'>, event: Event, given: Given): Step {
       return event.sale === state.sale.id ? resolve(state.sale, 'code not shown', state.offer, given) : stay(state)
     case 'deadline reached': {
       if (given.now >= state.endsAt) return resolve(state.sale, 'expired', state.offer, given)
-      if (given.now < state.askAt) return stay(state)
-      const asks = state.asks + 1
-      return {
-        state: { ...state, asks, askAt: given.now + ASK_MS },
-        effects: [{ do: 'ask after sale', sale: state.sale, asks }],
-      }
+      return given.now < state.askAt ? stay(state) : askAfter(state, given)
     }
+    case 'link restored':
+      return askAfter(state, given)
     case 'offer received': { // The same offer again: a retry's answer, or "still open" to our question.
       const distrust = distrustOf(event, state.sale, state.offer)
       return distrust === undefined ? stay(state) : discard(state, event, distrust)
     }
+    case 'reversal received':
+      return discard(state, event, 'out of turn')
     case 'amount asked':
       return busy(state, event.amount, state.sale)
     case 'digit pressed':
@@ -286,17 +315,13 @@ function presenting(state: In<'presenting'>, event: Event, given: Given): Step {
 function resolving(state: In<'resolving'>, event: Event, given: Given): Step {
   switch (event.type) {
     case 'verdict received':
-      return believe(state, event, state.offer, given)
-    case 'deadline reached': {
-      if (given.now < state.retryAt) return stay(state)
-      const tries = state.tries + 1
-      const waitMs = Math.min(RETRY_MS * 2 ** Math.min(tries - 1, 8), RETRY_MS_MAX)
-      return {
-        state: { ...state, tries, retryAt: given.now + waitMs },
-        effects: [{ do: 'close sale', sale: state.sale, doubt: state.doubt }],
-      }
-    }
+      return event.re === closeRequestOf(state.sale) ? takeAnswer(state, event, given) : believe(state, event, state.offer, given)
+    case 'deadline reached':
+      return given.now < state.retryAt ? stay(state) : closeAgain(state, given)
+    case 'link restored':
+      return closeAgain(state, given)
     case 'offer received': // Too late: the code is never shown again once there was doubt.
+    case 'reversal received':
       return discard(state, event, 'out of turn')
     case 'amount asked':
       return busy(state, event.amount, state.sale)
@@ -310,13 +335,28 @@ function resolving(state: In<'resolving'>, event: Event, given: Given): Step {
   }
 }
 
+function askAfter(state: In<'presenting'>, { now }: Given): Step {
+  const asks = state.asks + 1
+  return {
+    state: { ...state, asks, askAt: now + ASK_MS },
+    effects: [{ do: 'ask after sale', sale: state.sale, charge: state.offer.charge, asks }],
+  }
+}
+
+function closeAgain(state: In<'resolving'>, { now }: Given): Step {
+  const tries = state.tries + 1
+  const waitMs = Math.min(RETRY_MS * 2 ** Math.min(tries - 1, 8), RETRY_MS_MAX)
+  return { state: { ...state, tries, retryAt: now + waitMs }, effects: [closing(state)] }
+}
+
 function settled(state: In<'settled'>, event: Event, given: Given): Step {
   switch (event.type) {
     case 'outcome told':
-      return stay(event.sale === state.sale.id ? { ...state, told: true } : state)
+      if (event.sale !== state.sale.id) return stay(state)
+      return stay({ ...state, told: true, clearAt: state.overdue ? given.now : state.clearAt })
     case 'deadline reached':
       if (given.now < state.clearAt) return stay(state)
-      return state.told ? stay(initial) : settle(state.sale, state.verdict, given)
+      return state.told ? stay(initial) : tellAgain(state, given)
     case 'clear pressed':
     case 'cancel pressed':
     case 'enter pressed':
@@ -325,12 +365,29 @@ function settled(state: In<'settled'>, event: Event, given: Given): Step {
       return state.told ? idle({ phase: 'idle', digits: '' }, event, given) : stay(state)
     case 'amount asked':
       return state.told ? ask('register', event.amount, given) : busy(state, event.amount, undefined)
+    case 'reversal received': { // PAID stays PAID: a charge too many that went back does not undo the sale.
+      const turn = state.told && state.verdict.ending.outcome === 'unpaid'
+      const distrust = turn ? distrustOf(event, state.sale, undefined) : 'out of turn'
+      return distrust === undefined ? noticeReversal(state, event, given) : discard(state, event, distrust)
+    }
     case 'verdict received': // The same verdict again. A different one would change an answer already given.
     case 'offer received':
       return discard(state, event, 'out of turn')
     case 'code not shown':
+    case 'link restored':
       return stay(state)
   }
+}
+
+/**
+ * The customer who paid too late may still stand there. A terminal without a sale remembers none to compare with: the
+ * seal, which names this terminal, and the word's age are enough for a notice, since nothing is released or decided by it.
+ */
+function noticeReversal(state: In<'idle' | 'settled'>, event: Extract<Event, { type: 'reversal received' }>, given: Given): Step {
+  if (event.ageMs > REVERSED_AGE_MS_MAX) return discard(state, event, 'too late')
+  const { order: { sale, currency }, charge, amountMinor, voided } = event
+  const reversal: Reversal = { sale, charge, amount: { minor: amountMinor, currency }, voided }
+  return stay({ phase: 'idle', digits: '', notice: { type: 'reversed', reversal, clearAt: given.now + REVERSED_MS } })
 }
 
 /** A sale begins only if the method can charge it and the terminal could also finish it. */
@@ -339,7 +396,7 @@ function ask(askedBy: AskedBy, amount: Amount | undefined, given: Given): Step {
   if (amount === undefined || refusal !== undefined) {
     const told = refusal ?? { reason: 'not an amount', text: 'not an amount' }
     return {
-      state: { phase: 'idle', digits: '', notice: { refusal: told, clearAt: given.now + NOTICE_MS } },
+      state: { phase: 'idle', digits: '', notice: { type: 'refused', refusal: told, clearAt: given.now + NOTICE_MS } },
       effects: [{ do: 'refuse', askedBy, amount, refusal: told }],
     }
   }
@@ -361,13 +418,17 @@ function open(sale: Sale, giveUpAt: Millis, given: Given): Step {
 }
 
 function resolve(sale: Sale, doubt: Doubt, offer: OfferedCode | undefined, given: Given): Step {
-  return {
-    state: { phase: 'resolving', sale, doubt, offer, tries: 1, retryAt: given.now + RETRY_MS },
-    effects: [{ do: 'close sale', sale, doubt }],
-  }
+  const state: In<'resolving'> = { phase: 'resolving', sale, doubt, offer, tries: 1, retryAt: given.now + RETRY_MS }
+  return { state, effects: [closing(state)] }
 }
 
-/** A verdict ends the sale if it is about this very sale, nonce, amount and charge, and no older than the last word. */
+/** Names the request, the same in every retry and after every restart. */
+export const closeRequestOf = (sale: Sale): string => `${sale.id}.close`
+
+const closing = ({ sale, doubt, offer }: In<'resolving'>): Effect =>
+  ({ do: 'close sale', sale, charge: offer?.charge ?? null, doubt })
+
+/** A verdict ends the sale if it is about this very sale, nonce, amount and charge (if one is given), and no older than it. */
 function believe(
   state: In<'opening' | 'presenting' | 'resolving'>,
   event: Extract<Event, { type: 'verdict received' }>,
@@ -380,6 +441,17 @@ function believe(
   return settle(state.sale, { ending: event.ending, charge: event.charge }, given)
 }
 
+/**
+ * Our close named the charge we were offered, so its answer is newer than the offer and given in full knowledge of it. A
+ * gateway that lost its records may hold another charge of this sale, or none: a verdict about ours would never come.
+ * If it says unpaid, what became of the one that was offered is still not said: a person must look.
+ */
+function takeAnswer(state: In<'resolving'>, event: Extract<Event, { type: 'verdict received' }>, given: Given): Step {
+  const unsaid = event.ending.outcome === 'unpaid' && state.offer !== undefined && event.charge !== state.offer.charge
+  const ending: Ending = unsaid ? { outcome: 'unpaid', reason: NEEDS_ATTENTION } : event.ending
+  return believe(state, { ...event, ending }, undefined, given)
+}
+
 function distrustOf(
   word: Bound & { readonly charge: string | null }, sale: Sale, offer: OfferedCode | undefined,
 ): Distrust | undefined {
@@ -387,17 +459,22 @@ function distrustOf(
   if (word.order.nonce !== sale.nonce) return 'another nonce'
   if (word.order.amountMinor !== sale.amount.minor || word.order.currency !== sale.amount.currency) return 'another amount'
   if (word.order.method !== sale.method) return 'another method'
-  // "Unpaid, no charge": the gateway lost its own records, looked for a charge of this sale, and found none.
-  if (offer !== undefined && word.charge !== offer.charge && word.charge !== null) return 'another charge'
   if (offer !== undefined && word.counter < offer.counter) return 'an older word'
+  if (offer !== undefined && word.charge !== offer.charge) return 'another charge'
   return undefined
 }
 
-function settle(sale: Sale, verdict: SaleVerdict, given: Given): Step {
+function settle(sale: Sale, verdict: SaleVerdict, given: Given): { readonly state: In<'settled'>; readonly effects: readonly Effect[] } {
   return {
     state: { phase: 'settled', sale, verdict, told: false, clearAt: given.now + SETTLED_MS },
     effects: [{ do: 'tell outcome', sale, verdict }],
   }
+}
+
+/** A keypad's customer is told by the panel itself, so there the ending stays until it could be read. */
+function tellAgain({ sale, verdict }: In<'settled'>, given: Given): Step {
+  const again = settle(sale, verdict, given)
+  return sale.askedBy === 'keypad' ? again : { ...again, state: { ...again.state, overdue: true } }
 }
 
 /** A register that repeats its own request waits for its answer; one that asks for something else is told we are busy. */

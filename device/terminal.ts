@@ -15,10 +15,11 @@ import { formatAmount, formatMajor, parseAmount } from './protocol/money.js'
 import { type Order, referenceOf } from './protocol/wire.js'
 import type { Renderer } from './render.js'
 import {
-  type AskedBy, deadline, type Effect, type Event, type Given, initial, type NotReady, record, restore, type Sale, type SaleVerdict,
+  type AskedBy, closeRequestOf, deadline, type Effect, type Event, type Given, initial, type NotReady, record, restore, type Sale, type SaleVerdict,
   type State, step, type Step, type Terms,
 } from './sale.js'
-import { type Health, view, viewDeadline } from './view.js'
+import { type Health, type View, view, viewDeadline } from './view.js'
+import { registerReason } from './words.js'
 
 export interface Terminal {
   /** Blanks the panel before anything else, takes up what the journal holds, then listens. */
@@ -64,6 +65,7 @@ export function createTerminal(tools: Tools): Terminal {
   const display = createDisplay(tools, {
     codeNotShown: (sale) => post({ type: 'code not shown', sale }),
     changed: () => refresh(),
+    drawn: (view, sale) => { if (sale !== undefined) toldByPanel(view, sale) },
   })
   let state: State = initial
   let recorded = JSON.stringify(journal.last())
@@ -128,8 +130,10 @@ export function createTerminal(tools: Tools): Terminal {
   function takeLink(event: LinkEvent): void {
     switch (event.type) {
       case 'link up':
+        linkUp = true
+        return post({ type: 'link restored' })
       case 'link down':
-        linkUp = event.type === 'link up'
+        linkUp = false
         return refresh()
       case 'charging changed':
         charging = event.charging
@@ -137,6 +141,7 @@ export function createTerminal(tools: Tools): Terminal {
         return refresh()
       case 'offer received':
       case 'verdict received':
+      case 'reversal received':
         return post(event)
     }
   }
@@ -182,9 +187,13 @@ export function createTerminal(tools: Tools): Terminal {
       case 'open sale':
         return link.send({ type: 'sale.open', id: `${effect.sale.id}.open`, order: orderOf(effect.sale) })
       case 'ask after sale':
-        return link.send({ type: 'sale.ask', id: `${effect.sale.id}.ask.${effect.asks}`, order: orderOf(effect.sale) })
+        return link.send({
+          type: 'sale.ask', id: `${effect.sale.id}.ask.${effect.asks}`, order: orderOf(effect.sale), charge: effect.charge,
+        })
       case 'close sale':
-        return link.send({ type: 'sale.close', id: `${effect.sale.id}.close`, order: orderOf(effect.sale), reason: effect.doubt })
+        return link.send({
+          type: 'sale.close', id: closeRequestOf(effect.sale), order: orderOf(effect.sale), charge: effect.charge, reason: effect.doubt,
+        })
       case 'tell outcome':
         return tell(effect.sale, effect.verdict)
       case 'refuse':
@@ -198,14 +207,22 @@ export function createTerminal(tools: Tools): Terminal {
 
   /** The answer is told when it has left this process; until then the deadline tells it again. */
   function tell(sale: Sale, verdict: SaleVerdict): void {
-    const told = () => post({ type: 'outcome told', sale: sale.id })
-    const listeners = hardware.sources.filter(({ kind }) => kind === sale.askedBy)
-    Promise.all(listeners.map(({ source }) => source.answer(answerOf(sale, verdict)))).then(told, (error: unknown) => {
-      log.error({ sale: sale.id, error }, 'outcome not told')
-    })
     const { charge, ending } = verdict
     log.info({ sale: sale.id, reference: referenceOf(sale.id), amount: formatAmount(sale.amount), charge, ending }, 'sale ended')
+    const listeners = hardware.sources.filter(({ kind }) => kind === sale.askedBy)
+    const answered = Promise.all(listeners.map(({ source }) => source.answer(answerOf(sale, verdict))))
+    answered.then(() => { if (sale.askedBy === 'register') told(sale.id) }, (error: unknown) => {
+      log.error({ sale: sale.id, error }, 'outcome not told')
+    })
   }
+
+  /** Nobody hears what a keypad is answered: the panel is the answer, once it can be read. */
+  function toldByPanel({ screen }: View, sale: string): void {
+    const isEnding = screen === 'paid' || screen === 'not paid' || screen === 'ask staff'
+    if (isEnding && state.phase === 'settled' && state.sale.askedBy === 'keypad') told(sale)
+  }
+
+  const told = (sale: string): void => post({ type: 'outcome told', sale })
 
   /** A register that is not plugged in yet is tried again; the rest of the box goes on without it. */
   async function startSource(from: NamedSource): Promise<void> {
@@ -241,7 +258,7 @@ export function createTerminal(tools: Tools): Terminal {
     if (stopped) return
     const now = clock.now()
     const health: Health = { notReady: notReady(), codeFault: display.codeFault() }
-    display.show(view(state, health, now), state.phase === 'presenting' ? state.sale.id : undefined)
+    display.show(view(state, health, now), state.phase === 'presenting' || state.phase === 'settled' ? state.sale.id : undefined)
     const wake = Math.min(deadline(state) ?? Infinity, viewDeadline(state, now) ?? Infinity)
     cancelAlarm()
     if (wake !== Infinity) cancelAlarm = clock.alarm(wake, () => post({ type: 'deadline reached' }))
@@ -276,7 +293,7 @@ function orderOf({ id, nonce, amount, method }: Sale): Order {
 function answerOf(sale: Sale, { ending, charge }: SaleVerdict): Answer {
   switch (ending.outcome) {
     case 'paid':   return { answer: 'ok', amount: formatMajor(sale.amount), sale: sale.id, charge: charge ?? '-' }
-    case 'unpaid': return { answer: 'no', reason: ending.reason }
+    case 'unpaid': return { answer: 'no', reason: registerReason(ending.reason, referenceOf(sale.id)) }
   }
 }
 

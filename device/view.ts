@@ -6,8 +6,8 @@
 import type { LampPattern } from '../drivers/driver.js'
 import type { Amount } from './protocol/money.js'
 import type { PaymentMethodName } from './protocol/payment-method.js'
-import { referenceOf } from './protocol/wire.js'
-import type { Millis, NotReady, Refusal, Sale, State } from './sale.js'
+import { NEEDS_ATTENTION, referenceOf } from './protocol/wire.js'
+import type { Millis, Notice, NotReady, Refusal, Sale, State } from './sale.js'
 
 export interface Health {
   /** Why no sale could be started now; undefined when one could. */
@@ -39,6 +39,9 @@ export type Screen =
   | OfSale & { readonly screen: 'checking' }
   | OfSale & { readonly screen: 'paid' }
   | OfSale & { readonly screen: 'not paid'; readonly reason: string }
+  /** Money may have moved, and neither paid nor unpaid can be said: a person must look. */
+  | OfSale & { readonly screen: 'ask staff' }
+  | OfSale & { readonly screen: 'reversed'; readonly voided: boolean }
   | { readonly screen: 'offline' }
   | { readonly screen: 'out of service'; readonly fault: Fault }
 
@@ -77,6 +80,8 @@ const LAMPS: Readonly<Record<ScreenName, LampPattern>> = {
   'checking': 'checking',
   'paid': 'paid',
   'not paid': 'not paid',
+  'ask staff': 'checking',
+  'reversed': 'not paid',
   'offline': 'offline',
   'out of service': 'out of service',
 }
@@ -97,10 +102,15 @@ function screenOf(state: State, health: Health, now: Millis): Screen {
     case 'resolving':
       return { screen: 'checking', ...ofSale(state.sale) }
     case 'settled': {
+      // Nothing is sold until the register has its answer; but PAID that stays for hours would be anybody's.
+      if (state.overdue) return { screen: 'offline' }
       const { ending } = state.verdict
       switch (ending.outcome) {
         case 'paid':   return { screen: 'paid', ...ofSale(state.sale) }
-        case 'unpaid': return { screen: 'not paid', ...ofSale(state.sale), reason: ending.reason }
+        case 'unpaid':
+          return ending.reason === NEEDS_ATTENTION
+            ? { screen: 'ask staff', ...ofSale(state.sale) }
+            : { screen: 'not paid', ...ofSale(state.sale), reason: ending.reason }
       }
     }
   }
@@ -109,13 +119,24 @@ function screenOf(state: State, health: Health, now: Millis): Screen {
 function idleScreen(state: Extract<State, { phase: 'idle' }>, { notReady, codeFault }: Health): Screen {
   if (codeFault) return { screen: 'out of service', fault: 'code fault' }
   if (notReady === 'panel fault' || notReady === 'journal fault') return { screen: 'out of service', fault: notReady }
-  if (state.notice !== undefined) return { screen: 'refused', refusal: state.notice.refusal }
+  if (state.notice !== undefined) return noticeScreen(state.notice)
   switch (notReady) {
     case 'link down':
     case 'no charging':
       return { screen: 'offline' }
     case 'starting':  return { screen: 'starting' }
     case undefined:   return { screen: 'enter amount', digits: state.digits }
+  }
+}
+
+function noticeScreen(notice: Notice): Screen {
+  switch (notice.type) {
+    case 'refused':
+      return { screen: 'refused', refusal: notice.refusal }
+    case 'reversed': {
+      const { amount, sale, voided } = notice.reversal
+      return { screen: 'reversed', amount, reference: referenceOf(sale), voided }
+    }
   }
 }
 

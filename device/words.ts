@@ -1,8 +1,9 @@
 /**
- * What the panel says, in four languages. Pure. A language that lacks a text does not compile.
+ * What the panel says, in four languages, and why a register is told NO. Pure. A language that lacks a text does not compile.
  * Drafts: Thai, Chinese and Malay need a native reader before release. "You were not charged" is a promise and stands
  * only where the gateway's verdict is about a charge that failed or was never made.
  */
+import { NEEDS_ATTENTION } from './protocol/wire.js'
 
 export const LANGUAGES = ['en', 'th', 'zh', 'ms'] as const
 export type Language = (typeof LANGUAGES)[number]
@@ -16,7 +17,8 @@ export interface Message {
 /** Reasons of an unpaid sale that have words of their own; any other reason is said in general ones. */
 export const UNPAID_REASONS = [
   'payment_expired', 'payment_rejected', 'insufficient_fund', 'failed_processing',
-  'cancelled', 'expired', 'no answer', 'code not shown', 'restarted', 'refused',
+  'cancelled', 'expired', 'no answer', 'code not shown', 'code unreadable', 'restarted', 'refused', 'unreachable', 'frozen',
+  'refunded', NEEDS_ATTENTION,
 ] as const
 export type UnpaidReason = (typeof UNPAID_REASONS)[number]
 
@@ -31,6 +33,8 @@ export interface Words {
   readonly unpaid: Readonly<Record<UnpaidReason, Message>>
   /** For a reason nobody has told us about: promises nothing. */
   readonly unpaidOtherwise: Message
+  /** Money that came too late for its sale has gone back: undone, or refunded in the wallet's own time. */
+  readonly reversed: { readonly voided: Message; readonly refunded: Message }
   readonly offline: Message
   readonly outOfService: Message
   /** `bound` is an amount such as 'THB 20.00'. */
@@ -46,8 +50,40 @@ export interface Words {
 }
 
 export function unpaidMessage(words: Words, reason: string): Message {
-  const known = UNPAID_REASONS.find((name) => name === reason)
+  const known = kindOf(reason)
   return known === undefined ? words.unpaidOtherwise : words.unpaid[known]
+}
+
+/** 'refused: ' and a code of the API or the gateway: no charge was made. Two of these codes say what to do about it. */
+function kindOf(reason: string): UnpaidReason | undefined {
+  const refused = /^refused: (.*)$/.exec(reason)
+  if (refused !== null) return (['unreachable', 'frozen'] as const).find((code) => code === refused[1]) ?? 'refused'
+  return UNPAID_REASONS.find((name) => name === reason)
+}
+
+/** Why NO, for a register: the reason as the gateway said it, then words for a person. Printable ASCII, at most 60 characters. */
+export function registerReason(reason: string, reference: string): string {
+  const known = kindOf(reason)
+  const words = known === undefined ? 'not paid' : REGISTER_WORDS[known]
+  return words === '' ? reason : `${reason}: ${words}${known === NEEDS_ATTENTION ? `, ref ${reference}` : ''}`
+}
+
+const REGISTER_WORDS: Readonly<Record<UnpaidReason, string>> = {
+  payment_expired: 'the code was not paid in time',
+  payment_rejected: 'the wallet did not accept it',
+  insufficient_fund: 'too little balance, or a limit',
+  failed_processing: 'the payment did not go through',
+  cancelled: '',
+  expired: 'the code was not paid in time',
+  'no answer': 'no code could be made',
+  'code not shown': '',
+  'code unreadable': 'no code could be made',
+  restarted: 'the sale was interrupted',
+  refused: '', // It says already what was refused.
+  unreachable: 'try again later',
+  frozen: 'this terminal takes no payments',
+  refunded: 'it was paid and went back',
+  [NEEDS_ATTENTION]: 'money may have moved',
 }
 
 const en: Words = {
@@ -67,10 +103,19 @@ const en: Words = {
     expired: { headline: 'Code expired', detail: 'Do not pay' },
     'no answer': { headline: 'No code could be made', detail: 'Try again' },
     'code not shown': { headline: 'The code could not be shown', detail: 'Do not pay' },
+    'code unreadable': { headline: 'No code could be made', detail: 'Try again' },
     restarted: { headline: 'Payment was interrupted', detail: 'Do not pay' },
     refused: { headline: 'Payment not possible', detail: 'You were not charged' },
+    unreachable: { headline: 'QR payment unavailable', detail: 'Try again later' },
+    frozen: { headline: 'This terminal takes no payments', detail: 'Please ask the staff' },
+    refunded: { headline: 'Payment returned', detail: 'It goes back to your wallet' },
+    [NEEDS_ATTENTION]: { headline: 'Please ask the staff', detail: 'Do not pay again' },
   },
   unpaidOtherwise: { headline: 'Payment did not go through', detail: 'Do not pay with the old code' },
+  reversed: {
+    voided: { headline: 'Payment returned', detail: 'It came too late and was undone' },
+    refunded: { headline: 'Payment returned', detail: 'It came too late. Refund may take days' },
+  },
   offline: { headline: 'QR payment unavailable', detail: 'Try again later' },
   outOfService: { headline: 'Out of service', detail: '' },
   amountTooSmall: (bound) => ({ headline: 'Amount too small', detail: `Minimum ${bound}` }),
@@ -103,10 +148,19 @@ const th: Words = {
     expired: { headline: 'QR หมดอายุ', detail: 'อย่าจ่าย' },
     'no answer': { headline: 'สร้าง QR ไม่สำเร็จ', detail: 'ลองใหม่' },
     'code not shown': { headline: 'แสดง QR ไม่ได้', detail: 'อย่าจ่าย' },
+    'code unreadable': { headline: 'สร้าง QR ไม่สำเร็จ', detail: 'ลองใหม่' },
     restarted: { headline: 'รายการถูกขัดจังหวะ', detail: 'อย่าจ่าย' },
     refused: { headline: 'ชำระเงินไม่ได้', detail: 'ไม่มีการตัดเงิน' },
+    unreachable: { headline: 'ชำระด้วย QR ไม่ได้ชั่วคราว', detail: 'ลองใหม่ภายหลัง' },
+    frozen: { headline: 'เครื่องนี้ไม่รับชำระเงิน', detail: 'กรุณาติดต่อพนักงาน' },
+    refunded: { headline: 'คืนเงินแล้ว', detail: 'เงินจะกลับเข้าวอลเล็ตของคุณ' },
+    [NEEDS_ATTENTION]: { headline: 'กรุณาติดต่อพนักงาน', detail: 'อย่าจ่ายซ้ำ' },
   },
   unpaidOtherwise: { headline: 'ทำรายการไม่สำเร็จ', detail: 'อย่าจ่ายด้วย QR เดิม' },
+  reversed: {
+    voided: { headline: 'คืนเงินแล้ว', detail: 'จ่ายช้าเกินไป รายการถูกยกเลิกแล้ว' },
+    refunded: { headline: 'คืนเงินแล้ว', detail: 'จ่ายช้าเกินไป คืนเงินอาจใช้หลายวัน' },
+  },
   offline: { headline: 'ชำระด้วย QR ไม่ได้ชั่วคราว', detail: 'ลองใหม่ภายหลัง' },
   outOfService: { headline: 'งดให้บริการ', detail: '' },
   amountTooSmall: (bound) => ({ headline: 'จำนวนเงินน้อยเกินไป', detail: `ขั้นต่ำ ${bound}` }),
@@ -139,10 +193,19 @@ const zh: Words = {
     expired: { headline: '二维码已过期', detail: '请勿支付' },
     'no answer': { headline: '未能生成二维码', detail: '请重试' },
     'code not shown': { headline: '无法显示二维码', detail: '请勿支付' },
+    'code unreadable': { headline: '未能生成二维码', detail: '请重试' },
     restarted: { headline: '支付已中断', detail: '请勿支付' },
     refused: { headline: '无法支付', detail: '未扣款' },
+    unreachable: { headline: '二维码支付暂不可用', detail: '请稍后再试' },
+    frozen: { headline: '本终端暂不收款', detail: '请联系店员' },
+    refunded: { headline: '款项已退回', detail: '款项将退回您的钱包' },
+    [NEEDS_ATTENTION]: { headline: '请联系店员', detail: '请勿重复支付' },
   },
   unpaidOtherwise: { headline: '支付未完成', detail: '请勿使用旧二维码支付' },
+  reversed: {
+    voided: { headline: '款项已退回', detail: '付款过晚，已撤销' },
+    refunded: { headline: '款项已退回', detail: '付款过晚，退款可能需要数日' },
+  },
   offline: { headline: '二维码支付暂不可用', detail: '请稍后再试' },
   outOfService: { headline: '暂停服务', detail: '' },
   amountTooSmall: (bound) => ({ headline: '金额过低', detail: `最低 ${bound}` }),
@@ -175,10 +238,19 @@ const ms: Words = {
     expired: { headline: 'Kod tamat tempoh', detail: 'Jangan bayar' },
     'no answer': { headline: 'Kod tidak dapat disediakan', detail: 'Cuba lagi' },
     'code not shown': { headline: 'Kod tidak dapat dipaparkan', detail: 'Jangan bayar' },
+    'code unreadable': { headline: 'Kod tidak dapat disediakan', detail: 'Cuba lagi' },
     restarted: { headline: 'Bayaran terganggu', detail: 'Jangan bayar' },
     refused: { headline: 'Bayaran tidak dapat dibuat', detail: 'Tiada caj' },
+    unreachable: { headline: 'Bayaran QR tidak tersedia', detail: 'Cuba lagi kemudian' },
+    frozen: { headline: 'Terminal ini tidak menerima bayaran', detail: 'Sila tanya petugas' },
+    refunded: { headline: 'Bayaran dikembalikan', detail: 'Wang kembali ke dompet anda' },
+    [NEEDS_ATTENTION]: { headline: 'Sila tanya petugas', detail: 'Jangan bayar lagi' },
   },
   unpaidOtherwise: { headline: 'Bayaran gagal', detail: 'Jangan bayar dengan kod lama' },
+  reversed: {
+    voided: { headline: 'Bayaran dikembalikan', detail: 'Terlambat; bayaran telah dibatalkan' },
+    refunded: { headline: 'Bayaran dikembalikan', detail: 'Terlambat; wang kembali beberapa hari' },
+  },
   offline: { headline: 'Bayaran QR tidak tersedia', detail: 'Cuba lagi kemudian' },
   outOfService: { headline: 'Tidak beroperasi', detail: '' },
   amountTooSmall: (bound) => ({ headline: 'Jumlah terlalu kecil', detail: `Minimum ${bound}` }),

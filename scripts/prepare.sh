@@ -6,8 +6,8 @@
 # What canvas and better-sqlite3 need to compile, the fonts of our four languages, and a pty for the register.
 PACKAGES_DEMO=(build-essential python3 pkg-config libcairo2-dev libpango1.0-dev libjpeg-dev libgif-dev librsvg2-dev
   fontconfig fonts-dejavu-core fonts-tlwg-loma-ttf fonts-wqy-microhei socat)
-# A real browser, a broker that is not ours (Debian starts it on localhost), and the linter of these scripts.
-PACKAGES_TEST=(chromium mosquitto shellcheck)
+# A real browser, a broker that is not ours (Debian starts it on localhost), the linter of these scripts, and what breaks disks.
+PACKAGES_TEST=(chromium mosquitto shellcheck strace e2fsprogs mount)
 
 # prepare demo|test
 prepare() {

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { createCanvas, loadImage } from 'canvas'
 import type { Currency } from '../device/protocol/money.js'
 import type { Country, PaymentMethodName } from '../device/protocol/payment-method.js'
+import { NEEDS_ATTENTION } from '../device/protocol/wire.js'
 import { createRenderer } from '../device/render.js'
 import { type Health, view, type View } from '../device/view.js'
 import type { Sale, State } from '../device/sale.js'
@@ -48,17 +49,21 @@ function screensOf(site: Site): Readonly<Record<string, View>> {
   const show = (state: State, health: Partial<Health> = {}) => view(state, { ...WELL, ...health }, 0)
   const settled = (ending: Extract<State, { phase: 'settled' }>['verdict']['ending']) =>
     show({ phase: 'settled', sale, verdict: { ending, charge: 'chrg_test' }, told: true, clearAt: 0 })
+  const reversal = { sale: sale.id, charge: 'chrg_test', amount: sale.amount }
   const idle = { phase: 'idle', digits: '' } as const
   return {
     'enter-amount': show(idle),
     'enter-amount-typed': show({ phase: 'idle', digits: String(site.minor) }),
-    'refused': show({ ...idle, notice: { refusal: { reason: 'amount too small', text: '' }, clearAt: 0 } }),
+    'refused': show({ ...idle, notice: { type: 'refused', refusal: { reason: 'amount too small', text: '' }, clearAt: 0 } }),
     'please-wait': show({ phase: 'opening', sale, retryAt: 0, giveUpAt: 0 }),
     'scan-to-pay': show({ phase: 'presenting', sale, offer, endsAt: 90_000, asks: 0, askAt: 0 }),
     'checking': show({ phase: 'resolving', sale, doubt: 'expired', offer, tries: 1, retryAt: 0 }),
     'paid': settled({ outcome: 'paid', paidAt: '2026-11-23T06:00:00Z' }),
     'not-paid-insufficient': settled({ outcome: 'unpaid', reason: 'insufficient_fund' }),
     'not-paid-cancelled': settled({ outcome: 'unpaid', reason: 'cancelled' }),
+    'ask-staff': settled({ outcome: 'unpaid', reason: NEEDS_ATTENTION }),
+    'reversed-voided': show({ ...idle, notice: { type: 'reversed', reversal: { ...reversal, voided: true }, clearAt: 0 } }),
+    'reversed-refunded': show({ ...idle, notice: { type: 'reversed', reversal: { ...reversal, voided: false }, clearAt: 0 } }),
     'starting': show(idle, { notReady: 'starting' }),
     'offline': show(idle, { notReady: 'link down' }),
     'out-of-service': show(idle, { codeFault: true }),

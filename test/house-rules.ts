@@ -68,7 +68,7 @@ const arrows: readonly Arrow[] = [
   { from: /^firmware-config\/schema\.ts$/, to: [], why: 'the schema is the ground floor' },
   { from: /^firmware-config\//, to: [/^firmware-config\//], why: 'configuration stands on its own' },
   {
-    from: /^cloud\/(charge|ledger)\.ts$/, to: [protocol, /^cloud\/(charge|ledger)\.ts$/],
+    from: /^cloud\/(charge|reversal|ledger|reconciliation|plain-text)\.ts$/, to: [protocol, /^cloud\/(charge|reversal|ledger|plain-text)\.ts$/],
     why: 'the core of the gateway is pure',
   },
   {
@@ -100,7 +100,8 @@ const pure: readonly { readonly files: RegExp; readonly packages: readonly strin
   { files: protocol, packages: ['zod', 'node:crypto'] },
   { files: /^device\/(sale|view|words)\.ts$/, packages: [] },
   { files: /^drivers\/ecr\/line\.ts$/, packages: [] },
-  { files: /^cloud\/(charge|ledger)\.ts$/, packages: [] },
+  { files: /^cloud\/(charge|reversal|reconciliation|plain-text)\.ts$/, packages: [] },
+  { files: /^cloud\/ledger\.ts$/, packages: ['node:crypto'] },
 ]
 
 export const isPure = (path: string): boolean => pure.some(({ files }) => files.test(path))

@@ -142,39 +142,44 @@ function addSources(server: FastifyInstance, { operations }: ServerWorld): void 
     answer(reply, operations.source(params.source)))
 }
 
-function addCharges(server: FastifyInstance, { operations, switches, pause, log }: ServerWorld): void {
-  server.post('/charges', async (request, reply) => {
-    const created = operations.createCharge(asBody(request.body))
-    const { createAnswer, slowAnswerMs } = switches()
-    if ('ok' in created) {
-      switch (createAnswer) {
-        case 'normal': break
-        case 'slow': await pause(slowAnswerMs); break
-        case 'lost after execution':
-          log.warn({ method: 'POST', path: '/charges' }, 'answer lost')
-          reply.hijack()
-          request.raw.socket.destroy()
-          return reply
-      }
+/** Answers a write that was done as the switch says: at once, late, or never, with the connection cut. */
+async function answerAs(how: Switches['createAnswer'], { switches, pause, log }: ServerWorld, request: FastifyRequest, reply: FastifyReply, done: Answer<object>) {
+  if ('ok' in done) {
+    switch (how) {
+      case 'normal': break
+      case 'slow': await pause(switches().slowAnswerMs); break
+      case 'lost after execution':
+        log.warn({ method: request.method, path: request.url }, 'answer lost')
+        reply.hijack()
+        request.raw.socket.destroy()
+        return reply
     }
-    return answer(reply, created)
-  })
+  }
+  return answer(reply, done)
+}
+
+function addCharges(server: FastifyInstance, world: ServerWorld): void {
+  const { operations, switches } = world
+  server.post('/charges', (request, reply) =>
+    answerAs(switches().createAnswer, world, request, reply, operations.createCharge(asBody(request.body))))
   server.get('/charges', ({ query }, reply) => answer(reply, operations.charges(asBody(query))))
   server.get<OfCharge>('/charges/:charge', ({ params }, reply) => answer(reply, operations.charge(params.charge)))
   server.patch<OfCharge>('/charges/:charge', ({ params, body }, reply) =>
     answer(reply, operations.changeCharge(params.charge, asBody(body))))
   const act = (path: string, operation: (charge: string) => Answer<object>) =>
     server.post<OfCharge>(`/charges/:charge/${path}`, ({ params }, reply) => answer(reply, operation(params.charge)))
-  act('expire', (charge) => operations.expireCharge(charge))
+  server.post<OfCharge>('/charges/:charge/expire', (request, reply) =>
+    answerAs(switches().expireAnswer, world, request, reply, operations.expireCharge(request.params.charge)))
   act('mark_as_paid', (charge) => operations.markCharge(charge, 'paid'))
   act('mark_as_failed', (charge) => operations.markCharge(charge, 'failed'))
   act('reverse', (charge) => operations.refuseCardOnly(charge, FAILED_REVERSE))
   act('capture', (charge) => operations.refuseCardOnly(charge, FAILED_CAPTURE))
 }
 
-function addRefundsAndEvents(server: FastifyInstance, { operations }: ServerWorld): void {
-  server.post<OfCharge>('/charges/:charge/refunds', ({ params, body }, reply) =>
-    answer(reply, operations.createRefund(params.charge, asBody(body))))
+function addRefundsAndEvents(server: FastifyInstance, world: ServerWorld): void {
+  const { operations, switches } = world
+  server.post<OfCharge>('/charges/:charge/refunds', (request, reply) =>
+    answerAs(switches().refundAnswer, world, request, reply, operations.createRefund(request.params.charge, asBody(request.body))))
   server.get<OfCharge>('/charges/:charge/refunds', ({ params, query }, reply) =>
     answer(reply, operations.refundsOf(params.charge, asBody(query))))
   server.get<{ Params: { charge: string; refund: string } }>('/charges/:charge/refunds/:refund', ({ params }, reply) =>

@@ -8,11 +8,15 @@ import { z } from 'zod'
 const DAY_MS = 86_400_000
 const millis = (max: number) => z.int().min(0).max(max)
 
+const AnswerOfWrite = z.enum(['normal', 'lost after execution', 'slow']).default('normal')
+
 export const Switches = z.strictObject({
   // Faults of the API itself.
-  createAnswer: z.enum(['normal', 'lost after execution', 'slow']).default('normal')
+  createAnswer: AnswerOfWrite
     .describe('How POST /charges answers: at once, executed but the connection is cut, or executed and answered late'),
-  slowAnswerMs: millis(120_000).default(5_000).describe('How late a "slow" createAnswer is'),
+  expireAnswer: AnswerOfWrite.describe('How POST /charges/:id/expire answers'),
+  refundAnswer: AnswerOfWrite.describe('How POST /charges/:id/refunds answers'),
+  slowAnswerMs: millis(120_000).default(5_000).describe('How late a "slow" answer is'),
   latencyMs: millis(60_000).default(0).describe('Added before every API answer'),
   failNext: z.int().min(0).max(1_000_000).default(0)
     .describe('This many API requests are answered 503 and not executed; counts down'),

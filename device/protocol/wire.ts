@@ -44,6 +44,13 @@ const up = {
 export const CLOSE_REASONS = ['cancelled', 'expired', 'no answer', 'code not shown', 'restarted'] as const
 export type CloseReason = (typeof CLOSE_REASONS)[number]
 
+/**
+ * The charge that was offered to this terminal; null when none was. It is the only one a customer can have paid, so a
+ * gateway that lost its records looks at this very charge, whatever its list of charges shows -- after it has seen, in
+ * the charge's metadata, that it is one of this sale.
+ */
+const OfferedCharge = z.string().min(1).max(64).nullable()
+
 /** What a terminal says. */
 export const UpMessage = z.discriminatedUnion('type', [
   z.object({
@@ -51,11 +58,15 @@ export const UpMessage = z.discriminatedUnion('type', [
     type: z.literal('hello'),
     software: z.string().max(64),
     configHash: z.string().max(64),
+    /** Minted when the process starts: two boxes with one identity show as two boots that take turns. */
+    boot: z.string().regex(/^[0-9a-f]{32}$/),
     openSales: z.array(SaleId).max(16),
+    /** What earlier boots wrote down is not there: a first start, or a lost journal. The latest sale may never have been told. */
+    forgot: z.boolean(),
   }),
   z.object({ ...up, type: z.literal('sale.open'), order: Order }),
-  z.object({ ...up, type: z.literal('sale.ask'), order: Order }),
-  z.object({ ...up, type: z.literal('sale.close'), order: Order, reason: z.enum(CLOSE_REASONS) }),
+  z.object({ ...up, type: z.literal('sale.ask'), order: Order, charge: OfferedCharge }),
+  z.object({ ...up, type: z.literal('sale.close'), order: Order, charge: OfferedCharge, reason: z.enum(CLOSE_REASONS) }),
   z.object({ ...up, type: z.literal('gone') }),
 ])
 export type UpMessage = z.infer<typeof UpMessage>
@@ -81,6 +92,9 @@ export const Offer = z.object({
 })
 export type Offer = z.infer<typeof Offer>
 
+/** A reason of unpaid: money may have moved and a person must look. Nobody may conclude from it that nothing was charged. */
+export const NEEDS_ATTENTION = 'needs attention'
+
 /** How a sale ended. `reason` of an unpaid sale is a failure code of the API or one of ours; unknown ones are passed on. */
 export const Verdict = z.object({
   ...down,
@@ -95,6 +109,20 @@ export const Verdict = z.object({
 export type Verdict = z.infer<typeof Verdict>
 export type Ending = Verdict['ending']
 
+/**
+ * Money that came too late for a sale has gone back. Said once, for a customer who may still stand there; nothing waits for it.
+ * `voided`: undone before settlement; otherwise refunded, which takes days.
+ */
+export const Reversed = z.object({
+  ...down,
+  type: z.literal('sale.reversed'),
+  order: Order,
+  charge: z.string().min(1).max(64),
+  amountMinor: z.int().min(1).max(999_999_999),
+  voided: z.boolean(),
+})
+export type Reversed = z.infer<typeof Reversed>
+
 /** What the gateway says. */
 export const DownMessage = z.discriminatedUnion('type', [
   z.object({
@@ -105,6 +133,7 @@ export const DownMessage = z.discriminatedUnion('type', [
   }),
   Offer,
   Verdict,
+  Reversed,
 ])
 export type DownMessage = z.infer<typeof DownMessage>
 
@@ -116,7 +145,7 @@ export type UpKind = 'hello' | 'sale' | 'gone'
 export type DownKind = 'welcome' | 'sale'
 
 const upKind = { hello: 'hello', 'sale.open': 'sale', 'sale.ask': 'sale', 'sale.close': 'sale', gone: 'gone' } as const
-const downKind = { welcome: 'welcome', 'sale.offer': 'sale', 'sale.verdict': 'sale' } as const
+const downKind = { welcome: 'welcome', 'sale.offer': 'sale', 'sale.verdict': 'sale', 'sale.reversed': 'sale' } as const
 
 export const upTopic = (terminal: string, type: UpMessage['type']): string =>
   `plinth/1/${terminal}/up/${shardOf(terminal)}/${upKind[type] satisfies UpKind}`

@@ -1,10 +1,10 @@
 import { pino } from 'pino'
 import { describe, expect, test } from 'vitest'
 import type { Effect, Event } from '../../cloud/charge.js'
-import { createChargeEffects } from '../../cloud/charge-effects.js'
-import type { Answer, Charge, ChargeTerms, Omise, Page, Paging } from '../../cloud/omise.js'
+import { createChargeEffects, saleOf } from '../../cloud/charge-effects.js'
+import type { Answer, Charge, ChargeTerms, Omise, Page, Paging, Refund } from '../../cloud/omise.js'
 import type { CodeReader } from '../../cloud/qr-document.js'
-import { charge, order, START } from './charge-story.js'
+import { apiCharge, charge, order, START } from './charge-story.js'
 
 const CODE = 'https://qr.example/code-of-a'
 
@@ -13,10 +13,8 @@ const refused: Answer<never> = { answer: 'refused', status: 400, code: 'failed_e
 const none: Answer<never> = { answer: 'none', because: 'timeout', text: '' }
 const neverSent: Answer<never> = { answer: 'none', because: 'unreachable', text: 'ECONNREFUSED' }
 
-const seenAs = (id: string, sale: string = order.sale, changed: Partial<Charge> = {}): Charge => ({
-  ...charge(id), createdAt: new Date(START).toISOString(), failureMessage: undefined, metadata: { plinth_sale: sale }, code: { payload: CODE },
-  netMinor: 0, voided: false, method: 'alipayplus_mpm', source: undefined, ...changed,
-})
+const seenAs = (id: string, sale: string = order.sale, changed: Partial<Charge> = {}): Charge =>
+  apiCharge(charge(id), { metadata: { plinth_sale: sale }, ...changed })
 
 /** An Omise that knows only what a test gives it; anything else is a mistake of the test. */
 function omiseWith(known: Partial<Omise>): Omise {
@@ -47,7 +45,7 @@ async function execute(known: Partial<Omise>, effects: readonly Effect[], { send
 }
 
 const create: Effect = { do: 'create charge', terminal: 'T-1', order, attempt: 2, expiresAt: START + 120_000 }
-const find: Effect = { do: 'find charges', order, since: START }
+const find: Effect = { do: 'find charges', order, since: START, showing: null }
 const readCode: Effect = { do: 'read code', charge: 'a', order }
 const expireOrphan: Effect = { do: 'expire orphan', charge: 'a' }
 
@@ -59,7 +57,7 @@ describe('a charge is created', () => {
     await execute({ chargeNewSource }, [create], { sendExpiresAt: false })
     expect(asked[0]).toMatchObject({
       amountMinor: 2500, currency: 'THB', method: 'alipayplus_mpm', expiresAt: '2026-03-01T12:02:00.000Z',
-      metadata: { plinth_sale: order.sale, plinth_terminal: 'T-1', plinth_attempt: '2' },
+      metadata: { plinth_sale: order.sale, plinth_nonce: order.nonce, plinth_terminal: 'T-1', plinth_attempt: '2' },
     })
     expect(asked[1]).not.toHaveProperty('expiresAt')
   })
@@ -117,10 +115,34 @@ describe('lost charges are looked for by their metadata', () => {
     'a list that was refused': { listCharges: () => Promise.resolve(refused) },
     'a charge that could not be read': { listCharges: () => Promise.resolve(ok({ items: [], unreadable: 1, total: 1, offset: 0, limit: 100 })) },
     'an empty page before the end': { listCharges: () => Promise.resolve(ok({ items: [], unreadable: 0, total: 5, offset: 0, limit: 100 })) },
-    'more charges than anybody reads': listOf(crowd(1_001, []), 100),
+    'more charges than anybody reads': listOf(crowd(10_101, []), 100),
   }
   test.each(Object.entries(incomplete))('and %s never means that there is none', async (_, known) => {
     expect(ids((await execute(known, [find])).events)).toBe('find unanswered')
+  })
+})
+
+describe('the charge that a terminal shows', () => {
+  const list = (...items: readonly Charge[]): Partial<Omise> =>
+    ({ listCharges: () => Promise.resolve(ok({ items, unreadable: 0, total: items.length, offset: 0, limit: 100 })) })
+  const shown: Effect = { ...find, showing: 'b' }
+
+  test('is found although the list does not have it yet', async () => {
+    const known = { ...list(seenAs('a')), retrieveCharge: () => Promise.resolve(ok(seenAs('b'))) }
+    expect((await execute(known, [shown])).events).toEqual([{ type: 'charges found', charges: [seenAs('a'), seenAs('b')] }])
+  })
+
+  test('is not asked for by its name when the list has it', async () => {
+    expect((await execute(list(seenAs('a'), seenAs('b')), [shown])).events).toEqual([{ type: 'charges found', charges: [seenAs('a'), seenAs('b')] }])
+  })
+
+  test.each<[string, Answer<Charge>]>([['of another sale', ok(seenAs('b', 'another sale'))], ['that there is not', refused]])('is none of ours %s', async (_, answer) => {
+    expect((await execute({ ...list(seenAs('a')), retrieveCharge: () => Promise.resolve(answer) }, [shown])).events)
+      .toEqual([{ type: 'charges found', charges: [seenAs('a')] }])
+  })
+
+  test('is not said to be none while the API does not answer', async () => {
+    expect((await execute({ ...list(), retrieveCharge: () => Promise.resolve(none) }, [shown])).events).toEqual([{ type: 'find unanswered' }])
   })
 })
 
@@ -129,18 +151,74 @@ describe('an orphan is closed', () => {
     expect((await execute({ expireCharge: () => Promise.resolve(ok(seenAs('a'))) }, [expireOrphan])).events).toEqual([undefined])
   })
 
-  test('or, when it had ended, read: a payment on it is told to its sale and to a person', async () => {
+  test('or, when it had ended, read: a payment on it is told to its sale', async () => {
     const paid = seenAs('a', order.sale, { status: 'successful', paid: true })
-    const { events, logged } = await execute({ expireCharge: () => Promise.resolve(refused), retrieveCharge: () => Promise.resolve(ok(paid)) }, [expireOrphan])
+    const { events } = await execute({ expireCharge: () => Promise.resolve(refused), retrieveCharge: () => Promise.resolve(ok(paid)) }, [expireOrphan])
     expect(events).toEqual([{ type: 'charge read', charge: paid }])
-    expect(logged).toContain('a person must look')
   })
 
-  test.each(['expired', 'failed', 'pending'])('quietly, and without trying for ever, when it is %s', async (status) => {
+  test.each(['expired', 'failed', 'pending'])('without trying for ever, when it is %s', async (status) => {
     const known = { expireCharge: () => Promise.resolve(refused), retrieveCharge: () => Promise.resolve(ok(seenAs('a', order.sale, { status }))) }
-    const { events, logged } = await execute(known, [expireOrphan])
-    expect(events).toEqual([undefined])
-    expect(logged).not.toContain('a person must look')
+    expect((await execute(known, [expireOrphan])).events).toEqual([undefined])
+  })
+
+  test('or left to the sweeper, when nobody answers', async () => {
+    expect((await execute({ expireCharge: () => Promise.resolve(none) }, [expireOrphan])).events).toEqual([undefined])
+  })
+})
+
+describe('money goes back', () => {
+  const rfnd = (id: string): Refund => ({
+    id, charge: 'a', amountMinor: 10, currency: 'THB', livemode: false, voided: false, metadata: {}, createdAt: new Date(START).toISOString(),
+  })
+  const list: Effect = { do: 'list refunds', charge: 'a' }
+  const refundCharge: Effect = { do: 'refund charge', charge: 'a', sale: order.sale, amountMinor: 2_500 }
+  const pages = (all: readonly Refund[], unreadable = 0): Partial<Omise> => ({
+    listRefunds: (_, { offset = 0, limit = 20 } = {}) =>
+      Promise.resolve(ok({ items: all.slice(offset, offset + limit), unreadable, total: all.length + unreadable, offset, limit })),
+  })
+
+  test.each([0, 1, 100, 101])('after a look at all the refunds of the charge there are: %i', async (count) => {
+    const refunds = Array.from({ length: count }, (_, index) => rfnd(`r${index}`))
+    expect((await execute(pages(refunds), [list])).events).toEqual([{ type: 'refunds listed', charge: 'a', refunds }])
+  })
+
+  test.each<[string, Partial<Omise>]>([
+    ['a list that did not come', { listRefunds: () => Promise.resolve(none) }], ['a list that was refused', { listRefunds: () => Promise.resolve(refused) }],
+    ['a refund that nobody can read', pages([rfnd('r1')], 1)],
+  ])('and %s never means that nothing has gone back', async (_, known) => {
+    expect((await execute(known, [list])).events).toEqual([{ type: 'refunds unanswered', charge: 'a' }])
+  })
+
+  test('for exactly what is asked, with the sale in its metadata, and once', async () => {
+    const asked: unknown[] = []
+    const known: Partial<Omise> = { refundCharge: (...of) => { asked.push(of); return Promise.resolve(ok(rfnd('r'))) } }
+    expect((await execute(known, [refundCharge])).events).toEqual([{ type: 'refund made', charge: 'a', refund: rfnd('r') }])
+    expect(asked).toEqual([['a', { amountMinor: 2_500, metadata: { plinth_sale: order.sale } }]])
+  })
+
+  test.each([[refused, { type: 'refund refused', charge: 'a', code: 'failed_expire' }], [none, { type: 'refund unanswered', charge: 'a' }],
+    [neverSent, { type: 'refund unanswered', charge: 'a' }]])('%j is told as %j', async (answer, event) => {
+    expect((await execute({ refundCharge: () => Promise.resolve(answer) }, [refundCharge])).events).toEqual([event])
+  })
+})
+
+describe('what a charge says of its sale', () => {
+  test('is the whole order, as it was when the charge was made', async () => {
+    let metadata: Charge['metadata'] = {}
+    const chargeNewSource: Omise['chargeNewSource'] = (terms) => { ({ metadata } = terms); return Promise.resolve(ok(seenAs('a'))) }
+    await execute({ chargeNewSource }, [create])
+    expect(saleOf(apiCharge(charge('a'), { metadata }))).toEqual({ terminal: 'T-1', order })
+    expect(Object.values(metadata).every((value) => typeof value === 'string')).toBe(true)
+  })
+
+  test.each<[ReturnType<typeof saleOf>, Partial<Charge>]>([
+    ['not ours', { metadata: {} }], ['not ours', { metadata: { order: '7' } }], ['unreadable', { metadata: { plinth_sale: order.sale } }],
+    ['unreadable', { metadata: { plinth_sale: order.sale, plinth_nonce: order.nonce, plinth_terminal: 7 } }],
+    ['unreadable', { metadata: { plinth_sale: order.sale, plinth_nonce: order.nonce, plinth_terminal: 'T/1' } }],
+    ['unreadable', { currency: 'JPY' }], ['unreadable', { amountMinor: 0 }], ['unreadable', { method: 'card' }], ['unreadable', { method: undefined }],
+  ])('%s: %j', (expected, changed) => {
+    expect(saleOf(apiCharge(charge('a'), changed))).toEqual(expected)
   })
 })
 

@@ -57,7 +57,7 @@ describe('a good configuration', () => {
     expect(database).toBe(at('gateway.sqlite'))
     expect(broker).toEqual({ kind: 'embedded', host: '127.0.0.1', port: 1883 })
     expect(http).toEqual({ host: '127.0.0.1', port: 8080 })
-    expect(sale).toEqual({ codeLifetimeSeconds: 120, leaseGraceSeconds: 30, pollSeconds: 5 })
+    expect(sale).toEqual({ codeLifetimeSeconds: 120, leaseGraceSeconds: 30, sweepSeconds: 60, pollSeconds: 5 })
     expect(brokerPassword).toBeUndefined()
     expect(config().sealKey).toEqual(sealKey)
   })

@@ -1,12 +1,14 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { passwordHash } from '../../cloud/broker.js'
 import { openStore } from '../../cloud/store.js'
 import { mintKey, PrivateKeyJson, publicPart } from '../../device/protocol/seal.js'
+import { referenceOf } from '../../device/protocol/wire.js'
 import { Identity } from '../../firmware-config/schema.js'
+import { openShopBooks, orderOf, payLate, sell, type ShopBooks } from './shop-books.js'
 
 const PROGRAM = join(import.meta.dirname, '../../dist/cloud/main.js')
 
@@ -141,7 +143,7 @@ describe('plinth-gateway enrol', () => {
     const store = await openStore(at('g/gateway.sqlite'))
     const known = await store.terminal('T-1')
     await store.close()
-    expect(known).toEqual({ id: 'T-1', key: publicPart(identity.key), passwordHash: passwordHash(identity.broker.password) })
+    expect(known).toEqual({ id: 'T-1', key: publicPart(identity.key), passwordHash: passwordHash(identity.broker.password), frozen: null })
     const database = readFileSync(at('g/gateway.sqlite'))
     expect(database.includes(identity.key.d) || database.includes(identity.broker.password)).toBe(false)
   })
@@ -202,10 +204,110 @@ describe('plinth-gateway enrol', () => {
   })
 })
 
+describe('what the owner of the shop asks the books', () => {
+  const promptpay = orderOf(1, { method: 'promptpay' })
+  const reference = referenceOf(promptpay.sale)
+  const asked = (...words: readonly string[]): Ended => gateway(...words, '--config', at('g/gateway.json'))
+
+  /** A gateway's folder; its books have one sale, and one that was paid late and cannot be given back. */
+  async function withBooks(): Promise<ShopBooks> {
+    expect(gateway('init', at('g'), '--api-url', 'http://127.0.0.1:2').code).toBe(0)
+    writeFileSync(at('g/secret-key'), 'skey_test_5x6636kemfhdaxmrodv\n', { mode: 0o600 })
+    const books = await openShopBooks(at('g/gateway.sqlite'))
+    await payLate(books, 0, promptpay, 'chrg_a')
+    await sell(books, 60_000, orderOf(2), 'chrg_b')
+    return books
+  }
+
+  test('is answered beside a gateway that works on them, for people and for machines', async () => {
+    const books = await withBooks()
+    await books.store.own()
+    expect(asked('exceptions').out).toContain(`${reference}  T-1       THB 25.00  chrg_a`)
+    expect(asked('exceptions', 'show', '1').out).toContain('What can be done')
+    expect(asked('sale', reference.toLowerCase()).out).toContain('NOT PAID')
+    expect(asked('exceptions', 'resolve', '1', '--note', 'in cash', '--decision', 'returned')).toEqual({
+      code: 0, out: 'Exception 1 is resolved. THB 25.00 was booked as returned.\n', err: '',
+    })
+    expect(asked('exceptions').out).toBe('No exception is open.\n')
+    expect(asked('exceptions', '--all').out).toMatch(/^ 1 {2}returned/m)
+    await sell(books, 120_000, orderOf(3), 'chrg_c')
+    expect(asked('ledger', 'verify')).toMatchObject({ code: 0, err: '' })
+    await books.store.close()
+  })
+
+  test('is answered to machines as JSON', async () => {
+    await (await withBooks()).store.close()
+    const json = (...words: readonly string[]): unknown => JSON.parse(asked(...words, '--json').out)
+    expect(json('exceptions')).toMatchObject([{ id: 1, reference, charge: 'chrg_a', amountMinor: 2_500, resolution: null }])
+    expect(json('exceptions', 'show', '1')).toMatchObject({ id: 1, heldMinor: 2_500, sale: { reference } })
+    expect(json('sale', 'chrg_b')).toMatchObject([{ sale: orderOf(2).sale, phase: 'paid' }])
+    expect(json('ledger', 'verify')).toMatchObject({ ok: true, head: { seq: 2 } })
+  })
+
+  test('closes a day, and prints the same slip whenever it is asked again', async () => {
+    await (await withBooks()).store.close()
+    const first = asked('ledger', 'close', '--day', '2026-03-01')
+    expect(first).toMatchObject({ code: 0, err: '' })
+    expect(first.out).toMatch(/^Day close 2026-03-01 {2}T-1 {2}THB\n/)
+    const again = asked('ledger', 'close', '--day', '2026-03-01')
+    expect([again.code, again.out]).toEqual([0, first.out])
+    expect(again.err).toContain('2026-03-01 was closed already for T-1 THB')
+    expect(JSON.parse(asked('ledger', 'close', '--day', '2026-03-01', '--json').out)).toMatchObject([{ day: '2026-03-01', sales: 1, lateMinor: 2_500 }])
+  })
+
+  test('verifies a copy that lies somewhere else, with no configuration beside it, and exits with 1 when it is not whole', async () => {
+    const books = await withBooks()
+    await books.store.close()
+    copyFileSync(at('g/gateway.sqlite'), at('copy.sqlite'))
+    expect(gateway('ledger', 'verify', '--database', at('copy.sqlite')).code).toBe(0)
+    books.tamper(`UPDATE ledger SET lines = replace(lines, '-2500', '-2400') WHERE seq = 2`)
+    const { code, out } = asked('ledger', 'verify')
+    expect(code).toBe(1)
+    expect(out).toBe('The ledger is NOT whole: entry 2 is not as it was written\n')
+    expect(JSON.parse(asked('ledger', 'verify', '--json').out)).toEqual({ ok: false, fault: 'entry 2 is not as it was written' })
+  })
+
+  test('changes nothing in the file by being asked', async () => {
+    await (await withBooks()).store.close()
+    const before = readFileSync(at('g/gateway.sqlite'))
+    for (const words of [['exceptions'], ['exceptions', 'show', '1'], ['sale', reference], ['ledger', 'verify'], ['reconcile']]) asked(...words)
+    expect(readFileSync(at('g/gateway.sqlite')).equals(before)).toBe(true)
+  })
+
+  test('and what cannot be done is refused in a sentence, with exit 1', async () => {
+    await (await withBooks()).store.close()
+    const refused: readonly (readonly [readonly string[], RegExp])[] = [
+      [['exceptions', 'show', '9'], /^plinth-gateway: there is no exception 9\n$/],
+      [['exceptions', 'resolve', '1', '--note', 'x'],
+        /^plinth-gateway: exception 1 stays open: THB 25\.00 of it is held; say --decision kept or --decision returned\n$/],
+      [['sale', 'ZZZZZZ'], /^plinth-gateway: no sale has the reference ZZZZZZ\n$/],
+      [['ledger', 'close', '--day', '2999-01-01'],
+        /^plinth-gateway: 2999-01-01 is not over for T-1 THB: it ends on 2999-01-02 00:00:00 \(\+07:00\), 17:00:00 UTC\n$/],
+      [['reconcile', '--day', '2026-03-01'], /^plinth-gateway: the payment API did not list the charges of the day: unreachable, .*\n$/],
+    ]
+    for (const [words, said] of refused) {
+      const { code, out, err } = asked(...words)
+      expect([words, code, out]).toEqual([words, 1, ''])
+      expect(err).toMatch(said)
+    }
+  })
+
+  test('where there is no database, none is made', () => {
+    ready()
+    const commands = ['exceptions', 'exceptions show 1', 'exceptions resolve 1 --note x', 'sale ABCDEF', 'ledger verify', 'ledger close', 'reconcile']
+    for (const words of commands) {
+      expect([words, asked(...words.split(' '))]).toEqual([words, {
+        code: 1, out: '', err: `plinth-gateway: there is no database ${at('g/gateway.sqlite')}: a gateway makes it when it first runs\n`,
+      }])
+      expect(existsSync(at('g/gateway.sqlite'))).toBe(false)
+    }
+  })
+})
+
 describe('a wrong command line', () => {
   test.each([
     [[]], [['fly']], [['run']], [['check']], [['run', '--config']], [['run', '--config', 'x', '--colour', 'red']], [['enrol', '--config', 'x', '--out', 'y']],
-    [['enrol', 'T-1']], [['init']],
+    [['enrol', 'T-1']], [['init']], [['exceptions']], [['sale', '--config', 'x']], [['ledger']], [['ledger', 'verify']], [['reconcile']],
   ])('%j exits with 2 and says what would be right', (words) => {
     const { code, out, err } = gateway(...words)
     expect({ code, out }).toEqual({ code: 2, out: '' })
@@ -213,10 +315,24 @@ describe('a wrong command line', () => {
     expect(err).not.toMatch(/\n\s+at /)
   })
 
+  test.each([
+    [['exceptions', 'show', 'one'], `'one' is invalid`],
+    [['exceptions', 'show', '0'], `'0' is invalid`],
+    [['exceptions', 'resolve', '1'], `required option '--note <text>' not specified`],
+    [['exceptions', 'resolve', '1', '--note', '  '], 'It must say something.'],
+    [['exceptions', 'resolve', '1', '--note', 'x', '--decision', 'keep'], `'keep' is invalid. Allowed choices are kept, returned, none.`],
+    [['exceptions', 'everything'], 'too many arguments'],
+    [['ledger', 'close', '--day', '2026-02-30'], `'2026-02-30' is invalid. It must be a day, such as 2026-03-01.`],
+  ])('%j names what is wrong with it', (words, said) => {
+    const { code, err } = gateway(...words, '--config', 'gateway.json')
+    expect(code).toBe(2)
+    expect(err).toContain(said)
+  })
+
   test('a question for help is answered, with exit 0', () => {
     const { code, out } = gateway('--help')
     expect(code).toBe(0)
-    for (const command of ['run', 'check', 'init', 'enrol']) expect(out).toContain(command)
+    for (const command of ['run', 'check', 'init', 'enrol', 'exceptions', 'sale', 'ledger', 'reconcile']) expect(out).toContain(command)
     expect(gateway('enrol', '--help').code).toBe(0)
   })
 })

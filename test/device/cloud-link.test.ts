@@ -6,8 +6,9 @@ import { pino } from 'pino'
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { type EmbeddedBroker, passwordHash, startBroker } from '../../cloud/broker.js'
 import { type CloudLink, createCloudLink, type LinkEvent } from '../../device/cloud-link.js'
+import { createMqttTransport } from '../../device/mqtt-transport.js'
 import { createOpener, createSeal, mintKey, type OpenSeal, type PrivateKeyJson, publicPart } from '../../device/protocol/seal.js'
-import { type DownMessage, downTopic, MESSAGE_BYTES_MAX, type Order, UP_FILTER_ALL, UpMessage } from '../../device/protocol/wire.js'
+import { DownMessage, downTopic, MESSAGE_BYTES_MAX, type Order, UP_FILTER_ALL, UpMessage } from '../../device/protocol/wire.js'
 import { createFakeClock, type FakeClock } from '../fakes/clock.js'
 
 const TERMINAL = 'counter-1'
@@ -100,12 +101,11 @@ async function openTerminal(port: number): Promise<Terminal> {
   const clock = createFakeClock()
   const events: LinkEvent[] = []
   const said: string[] = []
-  const link = await createCloudLink({
-    identity: {
-      terminal: TERMINAL, broker: { url: `mqtt://127.0.0.1:${port}`, username: TERMINAL, password: PASSWORD },
-      key: terminalKey, gatewayKeys: [publicPart(gatewayKey)],
-    },
-    epoch: 7, software: '0.1.0', configHash: 'abc', openSales: () => [order.sale], clock, random: () => 0.5,
+  const broker = { url: `mqtt://127.0.0.1:${port}`, username: TERMINAL, password: PASSWORD }
+  const link = createCloudLink({
+    terminal: TERMINAL, transport: createMqttTransport({ terminal: TERMINAL, broker }),
+    seal: await createSeal(terminalKey), open: await createOpener(DownMessage, [publicPart(gatewayKey)]),
+    epoch: 7, software: '0.1.0', configHash: 'abc', boot: '0'.repeat(32), forgot: false, openSales: () => [order.sale], clock, random: () => 0.5,
     log: pino({}, { write: (line) => { said.push(line) } }),
   })
   endings.push(() => link.stop())
@@ -249,7 +249,7 @@ describe('a request', () => {
     const shop = await openShop()
     const terminal = await openTerminal(shop.broker.port)
     await isUp(terminal)
-    const request = { type: 'sale.close', id: 'x.close', order, reason: 'cancelled' } as const
+    const request = { type: 'sale.close', id: 'x.close', order, charge: null, reason: 'cancelled' } as const
     terminal.link.send(request)
     terminal.link.send(request)
     await until(() => expect(shop.heard.filter(({ type }) => type === 'sale.close')).toEqual([
@@ -287,9 +287,22 @@ describe('a word of the gateway', () => {
     }))
     await shop.say(verdict({ ending: { outcome: 'paid', paidAt: '2026-11-23T12:00:30Z' } }))
     await until(() => expect(terminal.events.at(-1)).toEqual({
-      type: 'verdict received', order, counter, charge: 'chrg_1', ending: { outcome: 'paid', paidAt: '2026-11-23T12:00:30Z' },
+      type: 'verdict received', order, counter, re: null, charge: 'chrg_1', ending: { outcome: 'paid', paidAt: '2026-11-23T12:00:30Z' },
     }))
+    await shop.say(verdict({ re: 'x.close' }))
+    await until(() => expect(terminal.events.at(-1)).toMatchObject({ type: 'verdict received', re: 'x.close' }))
     expect(terminal.link.refused()).toEqual({})
+  })
+
+  test('that money went back says how old it is: a replay of yesterday\'s is a day old', async () => {
+    const { shop, terminal } = await listening()
+    const reversed = (bent: object = {}) => word({ type: 'sale.reversed', charge: 'chrg_1', amountMinor: 2_500, voided: true, ...bent })
+    await shop.say(reversed())
+    await until(() => expect(terminal.events.at(-1)).toEqual({
+      type: 'reversal received', order, counter, charge: 'chrg_1', amountMinor: 2_500, voided: true, ageMs: 0,
+    }))
+    await shop.say(reversed({ time: new Date(NOON - 86_400_000).toISOString() }))
+    await until(() => expect(terminal.events.at(-1)).toMatchObject({ type: 'reversal received', ageMs: 86_400_000 }))
   })
 
   test('that was long on its way leaves its code less life', async () => {

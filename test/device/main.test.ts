@@ -1,6 +1,6 @@
 /** The terminal's program as a person or systemd starts it: a real process, its words and its exit code. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -156,6 +156,18 @@ describe('plinth run', () => {
     expect(onPanel().equals(blankPng())).toBe(true)
   })
 
+  test('with a journal that another terminal is running on exits with 74 and says so, and leaves that one its panel', async () => {
+    await shopWith()
+    const { openJournal } = await import('../../device/journal.js')
+    const other = openJournal(join(folder, 'journal.sqlite'), 1)
+    const { code, out } = await onConfig('run')
+    other.close()
+    expect(code).toBe(74)
+    expect(out).toContain('JOURNAL_IN_USE')
+    expect(out).toContain('another terminal is running on it')
+    expect(existsSync(join(folder, 'pictures'))).toBe(false)
+  })
+
   test('with a journal of a newer program exits with 74, and does not touch it', async () => {
     await shopWith()
     const { openJournal } = await import('../../device/journal.js')
@@ -165,6 +177,7 @@ describe('plinth run', () => {
     const db = new Database(file)
     db.pragma('user_version = 99')
     db.close()
+    rmSync(`${file}.newest`) // Which would say otherwise.
     const { code, out } = await onConfig('run')
     expect(code).toBe(74)
     expect(out).toContain('JOURNAL_TOO_NEW')

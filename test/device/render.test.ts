@@ -32,6 +32,7 @@ const OTHER_SCREENS: readonly Screen[] = [
   { screen: 'please wait', ...ofSale }, { screen: 'checking', ...ofSale }, { screen: 'paid', ...ofSale },
   ...UNPAID_REASONS.map((reason) => ({ screen: 'not paid', reason, ...ofSale }) as const),
   { screen: 'not paid', reason: 'never heard of', ...ofSale, amount: LARGEST },
+  { screen: 'ask staff', ...ofSale }, { screen: 'reversed', ...ofSale, voided: true }, { screen: 'reversed', ...ofSale, voided: false },
   { screen: 'out of service', fault: 'journal fault' },
   { screen: 'refused', refusal: { reason: 'amount too small', text: '' } }, { screen: 'refused', refusal: { reason: 'amount too large', text: '' } },
   { screen: 'refused', refusal: { reason: 'currency not supported', text: '' } }, { screen: 'refused', refusal: { reason: 'not an amount', text: '' } },
@@ -43,6 +44,7 @@ const lit = (screen: Screen): View => ({ ...screen, lamps: 'off' })
 /** The screens with the most to say, with the largest amount there can be. */
 const CROWDED: readonly View[] = [
   { ...scan, amount: LARGEST }, lit({ screen: 'not paid', ...ofSale, amount: LARGEST, reason: 'insufficient_fund' }),
+  lit({ screen: 'ask staff', ...ofSale, amount: LARGEST }), lit({ screen: 'reversed', ...ofSale, amount: LARGEST, voided: false }),
   lit({ screen: 'refused', refusal: { reason: 'amount too large', text: '' } }), lit({ screen: 'enter amount', digits: '999999999' }),
 ]
 
@@ -110,7 +112,7 @@ describe.each(SIZES.map((size) => [sizeName(size), size] as const))('on a panel 
   test('every screen says something, and no two say the same', () => {
     const renderer = rendererOf(size)
     const pictures = new Set<string>()
-    const said = OTHER_SCREENS.filter((screen) => screen.screen !== 'not paid' || !['expired', 'never heard of'].includes(screen.reason))
+    const said = OTHER_SCREENS.filter((screen) => screen.screen !== 'not paid' || !['expired', 'code unreadable', 'never heard of'].includes(screen.reason))
       .filter((screen) => screen.screen !== 'refused' || screen.refusal.reason !== 'not ready')
     for (const screen of said) {
       const frame = renderer.render(lit(screen))

@@ -5,13 +5,15 @@
  *   > 0 keys 2500 ok            > 0 register 150.00        > 900 offer [lifetime=..] [word]
  *   > 5000 verdict paid [word]  > 5000 verdict rejected    > 5000 cancel / clear
  *   > 5000 told / not shown     > 5000 power cut           > 5000 now link down / now ready      > 90000 nothing
+ *   > 9000 reversed voided [word] [age=..]                 > 9000 reversed refunded
  *
- * [word] bends what the gateway says: sale=other nonce=other amount=1 currency=SGD method=promptpay charge=X counter=1 payload=X
+ * [word] bends what the gateway says: sale=other nonce=other amount=1 currency=SGD method=promptpay charge=X counter=1 payload=X,
+ * and re=close makes a verdict the answer to the terminal's close.
  */
 import { parseAmount } from '../../device/protocol/money.js'
 import type { Ending, Order } from '../../device/protocol/wire.js'
 import {
-  deadline, type Effect, type Event, type Given, initial, type NotReady, record, type Recorded, restore, type State, step, type Step,
+  deadline, type Effect, type Event, type Given, initial, type Notice, type NotReady, record, type Recorded, restore, type State, step, type Step,
 } from '../../device/sale.js'
 
 export const OTHER_SALE = '01931e7c-0000-7000-8000-00000000ffff'
@@ -113,9 +115,16 @@ function createShop() {
           })
         case 'verdict':
           return does({
-            type: 'verdict received', ...word(bends), charge: bends['charge'] === 'none' ? null : bends['charge'] ?? 'chrg_1',
+            type: 'verdict received', ...word(bends), re: bends['re'] === 'close' ? `${saleId(minted)}.close` : null, charge: bends['charge'] === 'none' ? null : bends['charge'] ?? 'chrg_1',
             ending: endingOf(words[0] ?? ''),
           })
+        case 'reversed': {
+          const said = word(bends)
+          return does({
+            type: 'reversal received', ...said, charge: bends['charge'] ?? 'chrg_1', amountMinor: said.order.amountMinor,
+            voided: words[0] === 'voided', ageMs: Number(bends['age'] ?? 100),
+          })
+        }
         case 'power':
           return take(restore(JSON.parse(JSON.stringify(journal)) as Recorded, given()), 'power back')
         case 'now':
@@ -133,19 +142,26 @@ const endingOf = (word: string): Ending =>
 function stateText(state: State): string {
   switch (state.phase) {
     case 'idle':
-      return `idle${state.digits === '' ? '' : ` '${state.digits}'`}${state.notice === undefined ? '' : ` (${state.notice.refusal.text})`}`
+      return `idle${state.digits === '' ? '' : ` '${state.digits}'`}${state.notice === undefined ? '' : ` (${noticeText(state.notice)})`}`
     case 'opening':    return 'opening'
     case 'presenting': return `presenting ${state.offer.charge} until ${state.endsAt}`
     case 'resolving':  return `resolving (${state.doubt})`
-    case 'settled':    return `settled ${state.verdict.ending.outcome === 'paid' ? 'PAID' : `unpaid: ${state.verdict.ending.reason}`}${state.told ? ', told' : ''}`
+    case 'settled':    return `settled ${state.verdict.ending.outcome === 'paid' ? 'PAID' : `unpaid: ${state.verdict.ending.reason}`}${state.told ? ', told' : ''}${state.overdue ? ', overdue' : ''}`
+  }
+}
+
+function noticeText(notice: Notice): string {
+  switch (notice.type) {
+    case 'refused':  return notice.refusal.text
+    case 'reversed': return `${notice.reversal.amount.minor} ${notice.reversal.amount.currency} ${notice.reversal.voided ? 'voided' : 'refunded'}`
   }
 }
 
 function effectText(effect: Effect): string {
   switch (effect.do) {
     case 'open sale':      return `open sale ${effect.sale.id.slice(-2)}: ${effect.sale.amount.minor} ${effect.sale.amount.currency} for the ${effect.sale.askedBy}`
-    case 'ask after sale': return `ask after sale ${effect.sale.id.slice(-2)}, ${effect.asks}`
-    case 'close sale':     return `close sale ${effect.sale.id.slice(-2)}: ${effect.doubt}`
+    case 'ask after sale': return `ask after sale ${effect.sale.id.slice(-2)} with ${effect.charge}, ${effect.asks}`
+    case 'close sale':     return `close sale ${effect.sale.id.slice(-2)} with ${effect.charge ?? 'no charge'}: ${effect.doubt}`
     case 'tell outcome':   return `tell the ${effect.sale.askedBy}: ${effect.verdict.ending.outcome} ${effect.verdict.charge ?? '(no charge)'}`
     case 'refuse':         return `refuse the ${effect.askedBy}: ${effect.refusal.text}`
     case 'discard word':   return `discard word about ${effect.sale.slice(-2)}: ${effect.because}`

@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { amountFromDigits } from '../../device/protocol/money.js'
+import { type Ending, NEEDS_ATTENTION } from '../../device/protocol/wire.js'
 import {
-  ASK_MS, deadline, type Effect, type Event, type Given, initial, type NotReady, OPENING_MS, type Recorded, record, restore, RETRY_MS,
+  ASK_MS, closeRequestOf, deadline, type Effect, type Event, type Given, initial, type NotReady, OPENING_MS, type Recorded, record, restore, REVERSED_AGE_MS_MAX, REVERSED_MS, RETRY_MS,
   RETRY_MS_MAX, type Sale, SETTLED_MS, type State, step,
 } from '../../device/sale.js'
 import { nonceOf, OTHER_SALE, playStory, saleId } from './sale-story.js'
@@ -43,6 +44,10 @@ const endings = fc.constantFrom(
   { outcome: 'paid', paidAt: '2026-01-01T00:00:00Z' } as const, { outcome: 'unpaid', reason: 'payment_rejected' } as const,
 )
 const counters = fc.integer({ min: 0, max: 5 })
+const reversals = fc.record({
+  type: fc.constant('reversal received' as const), order: orders, counter: counters, charge: fc.constantFrom(...CHARGES),
+  amountMinor: fc.constantFrom(1, 2_500), voided: fc.boolean(), ageMs: fc.constantFrom(-50, 0, REVERSED_AGE_MS_MAX, REVERSED_AGE_MS_MAX + 1),
+})
 const events: fc.Arbitrary<Event> = fc.oneof(
   fc.record({ type: fc.constant('digit pressed' as const), digit: fc.constantFrom(...'0123456789', 'x', '', '12') }),
   fc.constantFrom<Event>({ type: 'clear pressed' }, { type: 'enter pressed' }, { type: 'cancel pressed' }, { type: 'deadline reached' }),
@@ -56,7 +61,9 @@ const events: fc.Arbitrary<Event> = fc.oneof(
   }),
   fc.record({
     type: fc.constant('verdict received' as const), order: orders, counter: counters, charge: fc.constantFrom(null, ...CHARGES), ending: endings,
+    re: fc.constantFrom(null, closeRequestOf(sale), `${sale.id}.open`, `${sale.id}.ask.1`),
   }),
+  reversals,
   fc.record({ type: fc.constantFrom('code not shown' as const, 'outcome told' as const), sale: fc.constantFrom(sale.id, OTHER_SALE) }),
 )
 /** A day that begins with a sale. An event after a pause; 'power cut' is the journal and nothing else. */
@@ -105,6 +112,19 @@ const reachable = happenings.map((happened) => {
   return last
 })
 
+/** How a day may end for the sale that is open: its verdict, its outcome told, the next customer. */
+function endOf(state: State, ending: Ending, evening: string, now: number): State {
+  if (evening === 'as it is') return state
+  const { sale } = 'sale' in state ? state : { sale: undefined }
+  if (sale === undefined) return initial
+  const order = { sale: sale.id, nonce: sale.nonce, amountMinor: sale.amount.minor, currency: sale.amount.currency, method: sale.method }
+  const charge = 'offer' in state && state.offer !== undefined ? state.offer.charge : 'chrg_1'
+  const verdict: Event = { type: 'verdict received', re: null, order, counter: 9, charge, ending }
+  const told: Event = { type: 'outcome told', sale: sale.id }
+  const heard: readonly Event[] = [verdict, ...(evening === 'ended' ? [] : [told]), ...(evening === 'told' ? [] : [{ type: 'clear pressed' } as const])]
+  return heard.reduce((before, event) => step(before, event, givenAt(now)).state, state)
+}
+
 describe('whatever happens', () => {
   test('a sale is paid only by a verdict for this sale, nonce, amount, method and charge', () => {
     let paid = 0
@@ -123,7 +143,9 @@ describe('whatever happens', () => {
       expect(event.ending.outcome).toBe('paid')
       expect(event.charge).not.toBeNull()
       const offer = before.phase === 'opening' ? undefined : before.offer
-      if (offer !== undefined) {
+      // Who was told which charge stood on the panel, and answers with another, has looked at both.
+      const answersClose = before.phase === 'resolving' && event.re === closeRequestOf(before.sale)
+      if (offer !== undefined && !answersClose) {
         expect(event.charge).toBe(offer.charge)
         expect(event.counter).toBeGreaterThanOrEqual(offer.counter)
       }
@@ -200,7 +222,8 @@ describe('whatever happens', () => {
           expect(effects.map((effect) => effect.do)).toEqual(['close sale'])
           return
         case 'settled':
-          expect(after).toEqual(state.told ? initial : { ...state, clearAt: now + 5_000 + SETTLED_MS })
+          expect(after).toEqual(state.told ? initial
+            : { phase: 'settled', sale: state.sale, verdict: state.verdict, told: false, clearAt: now + 5_000 + SETTLED_MS })
           expect(effects).toEqual(state.told ? [] : [{ do: 'tell outcome', sale: state.sale, verdict: state.verdict }])
       }
     }))
@@ -214,13 +237,66 @@ describe('whatever happens', () => {
       const { id, nonce, amount, method } = state.sale
       const offer = state.phase === 'opening' ? undefined : state.offer
       const next = step(state, {
-        type: 'verdict received', counter: offer?.counter ?? 0, charge: offer?.charge ?? 'chrg_9', ending,
+        type: 'verdict received', re: null, counter: offer?.counter ?? 0, charge: offer?.charge ?? 'chrg_9', ending,
         order: { sale: id, nonce, amountMinor: amount.minor, currency: amount.currency, method },
       }, givenAt(now))
       expect(next.state).toMatchObject({ phase: 'settled', verdict: { ending } })
       expect(next.effects.map((effect) => effect.do)).toEqual(['tell outcome'])
     }), { numRuns: 3_000 })
     expect(open).toBeGreaterThan(300)
+  })
+
+  test('a sale that is being closed is settled by the answer to its close, whatever became of the gateway\'s records', () => {
+    let bound = 0
+    fc.assert(fc.property(reachable, endings, counters, fc.constantFrom(null, ...CHARGES), ({ state, now }, ending, counter, charge) => {
+      if (state.phase !== 'resolving' || (ending.outcome === 'paid' && charge === null)) return
+      if (state.offer !== undefined && state.offer.charge !== charge) bound++
+      const { id, nonce, amount, method } = state.sale
+      const next = step(state, {
+        type: 'verdict received', re: closeRequestOf(state.sale), counter, charge, ending,
+        order: { sale: id, nonce, amountMinor: amount.minor, currency: amount.currency, method },
+      }, givenAt(now))
+      const unsaid = ending.outcome === 'unpaid' && state.offer !== undefined && state.offer.charge !== charge
+      const told = unsaid ? { outcome: 'unpaid', reason: NEEDS_ATTENTION } : ending // What became of the charge on the panel?
+      expect(next.state).toMatchObject({ phase: 'settled', verdict: { ending: told, charge } })
+    }), { numRuns: 3_000 })
+    expect(bound).toBeGreaterThan(30)
+  })
+
+  test('what is asked and what is closed names the charge that was offered, and no other', () => {
+    anyDay(({ state, effects }) => {
+      for (const effect of effects) {
+        if (effect.do !== 'ask after sale' && effect.do !== 'close sale') continue
+        if (state.phase !== 'presenting' && state.phase !== 'resolving') throw new Error(`${effect.do} while ${state.phase}`)
+        expect(effect.charge).toBe(state.offer?.charge ?? null)
+      }
+    })
+  })
+
+  test('money that went back is said where no sale is disturbed, and changes no sale', () => {
+    let said = 0
+    const evenings = fc.constantFrom('as it is', 'ended', 'told', 'ready again')
+    fc.assert(fc.property(reachable, endings, evenings, reversals, (day, ending, evening, event) => {
+      const now = day.now + SETTLED_MS
+      const before = endOf(day.state, ending, evening, now)
+      const { state, effects } = step(before, event, givenAt(now))
+      if (effects.length > 0) {
+        expect(effects.map((effect) => effect.do)).toEqual(['discard word'])
+        expect(state).toEqual(before)
+        return
+      }
+      said++
+      const { order: { sale, currency }, charge, amountMinor, voided } = event
+      const reversal = { sale, charge, amount: { minor: amountMinor, currency }, voided }
+      expect(state).toEqual({ phase: 'idle', digits: '', notice: { type: 'reversed', reversal, clearAt: now + REVERSED_MS } })
+      expect(event.ageMs).toBeLessThanOrEqual(REVERSED_AGE_MS_MAX)
+      if (before.phase === 'settled') {
+        expect(before.told).toBe(true)
+        expect(before.verdict.ending.outcome).toBe('unpaid')
+        expect(event.order).toMatchObject({ sale: before.sale.id, nonce: before.sale.nonce })
+      } else expect(before).toMatchObject({ phase: 'idle', digits: '' })
+    }), { numRuns: 3_000 })
+    expect(said).toBeGreaterThan(100)
   })
 
   test('time never runs hot: once a deadline was reached the next one lies ahead', () => {
@@ -324,7 +400,7 @@ describe('patience', () => {
 
   test('the ending stays readable, and then the terminal is ready again', () => {
     const ending = { outcome: 'paid', paidAt: '2026-01-01T00:00:00Z' } as const
-    const settled = step(opened(), { type: 'verdict received', order: rightOrder, counter: 1, charge: 'chrg_1', ending }, givenAt(100)).state
+    const settled = step(opened(), { type: 'verdict received', order: rightOrder, counter: 1, re: null, charge: 'chrg_1', ending }, givenAt(100)).state
     const told = step(settled, { type: 'outcome told', sale: sale.id }, givenAt(101)).state
     expect(deadline(told)).toBe(100 + SETTLED_MS)
     expect(step(told, { type: 'outcome told', sale: OTHER_SALE }, givenAt(102)).state).toEqual(told)

@@ -5,7 +5,8 @@ import { describe, expect, test, vi } from 'vitest'
 import type { Journal } from '../../device/journal.js'
 import { readBack } from '../../device/qr.js'
 import { createRenderer, type Renderer } from '../../device/render.js'
-import { type Recorded, SETTLED_MS } from '../../device/sale.js'
+import type { Ending } from '../../device/protocol/wire.js'
+import { type Recorded, REVERSED_MS, SETTLED_MS } from '../../device/sale.js'
 import { createTerminal, type Terminal } from '../../device/terminal.js'
 import type { Answer, LampPattern } from '../../drivers/driver.js'
 import { createFakeClock } from '../fakes/clock.js'
@@ -45,7 +46,7 @@ function setUp({ journalHolds = { phase: 'idle' }, journalBroken = () => false, 
   let last = journalHolds
   let minted = 0
   const journal: Journal = {
-    epoch: 1, damaged: undefined,
+    epoch: 1, damaged: undefined, forgot: false,
     last: () => last,
     record(recorded) {
       if (journalBroken()) throw new Error('disk full')
@@ -120,7 +121,8 @@ describe('at power-up', () => {
 
   test('a code that was shown when power went is never shown again', async () => {
     const counter = await open({ journalHolds: opened })
-    expect(counter.link.sent).toMatchObject([{ type: 'sale.close', id: `${SALE}.close`, reason: 'restarted' }])
+    const close = { type: 'sale.close', id: `${SALE}.close`, charge: CHARGE, reason: 'restarted' }
+    expect(counter.link.sent).toMatchObject([close, close]) // At once, and again when the link is up.
     counter.link.offer(PAYLOAD)
     await drawn(counter)
     expect(phaseOf(counter.terminal)).toBe('resolving')
@@ -167,9 +169,12 @@ describe('a sale', () => {
     expect(phaseOf(terminal)).toBe('idle')
   })
 
-  test.each<[string, typeof PAID | typeof UNPAID, Answer]>([
+  test.each<[string, Ending, Answer]>([
     ['paid', PAID, { answer: 'ok', amount: '150.00', sale: SALE, charge: CHARGE }],
-    ['not paid', UNPAID, { answer: 'no', reason: 'payment_rejected' }],
+    ['not paid', UNPAID, { answer: 'no', reason: 'payment_rejected: the wallet did not accept it' }],
+    ['in doubt for good', { outcome: 'unpaid', reason: 'needs attention' }, {
+      answer: 'no', reason: expect.stringMatching(/^needs attention: money may have moved, ref [2-9A-Z]{6}$/) as string,
+    }],
   ])('of a register that is %s is answered exactly so, once, after it was recorded', async (_, ending, answer) => {
     const { register, keypad, link, order, clock, journalHolds } = await open()
     register.give({ type: 'amount asked', amount: '150.00' })
@@ -237,10 +242,39 @@ describe('a sale', () => {
     const { keypad, link, terminal } = await open()
     typeAmount(keypad, '2500')
     const order = link.sent[0]!.order
-    link.say({ type: 'verdict received', order: { ...order, nonce: 'b'.repeat(32) }, counter: 9, charge: CHARGE, ending: PAID })
-    link.say({ type: 'verdict received', order: { ...order, amountMinor: 1 }, counter: 9, charge: CHARGE, ending: PAID })
+    link.say({ type: 'verdict received', order: { ...order, nonce: 'b'.repeat(32) }, counter: 9, re: null, charge: CHARGE, ending: PAID })
+    link.say({ type: 'verdict received', order: { ...order, amountMinor: 1 }, counter: 9, re: null, charge: CHARGE, ending: PAID })
     expect(phaseOf(terminal)).toBe('opening')
     expect(terminal.status().refused).toEqual({ 'another nonce': 1, 'another amount': 1 })
+  })
+
+  test('that ended before its money came: who still stands there sees that the money went back, until the next sale begins', async () => {
+    const { keypad, link, lamps, clock, terminal, journalHolds } = await open()
+    typeAmount(keypad, '2500')
+    link.offer(PAYLOAD)
+    keypad.give({ type: 'cancel pressed' })
+    expect(link.sent.at(-1)).toMatchObject({ type: 'sale.close', charge: CHARGE, reason: 'cancelled' })
+    link.judge({ outcome: 'unpaid', reason: 'cancelled' })
+    await vi.waitFor(() => expect(journalHolds()).toMatchObject({ told: true }))
+    clock.advance(SETTLED_MS)
+    expect(lamps.at(-1)).toBe('ready')
+
+    const { order } = link.sent[0]!
+    const reversal = { type: 'reversal received', order, counter: 9, charge: CHARGE, amountMinor: 2_500, voided: true, ageMs: 100 } as const
+    link.say(reversal)
+    expect(lamps.at(-1)).toBe('not paid')
+    clock.advance(REVERSED_MS - 1)
+    expect(lamps.at(-1)).toBe('not paid')
+    clock.advance(1)
+    expect(lamps.at(-1)).toBe('ready')
+
+    link.say(reversal)
+    typeAmount(keypad, '3000')
+    expect(phaseOf(terminal)).toBe('opening')
+    link.say(reversal)
+    expect(phaseOf(terminal)).toBe('opening')
+    expect(terminal.status().refused).toEqual({ 'out of turn': 1 })
+    expect(journalHolds()).toMatchObject({ phase: 'opening' })
   })
 })
 
@@ -332,7 +366,7 @@ describe('a code that does not read back', () => {
     for (const frame of panel.drawn) expect(await readBack(frame)).toBeUndefined()
     link.judge(UNPAID)
     await vi.waitFor(() => expect(counter.journalHolds()).toMatchObject({ told: true }))
-    expect(register.answers).toEqual([{ answer: 'no', reason: 'payment_rejected' }])
+    expect(register.answers).toEqual([{ answer: 'no', reason: 'payment_rejected: the wallet did not accept it' }])
     counter.clock.advance(SETTLED_MS)
     expect(lamps.at(-1)).toBe('out of service')
     expect(terminal.status().notReady).toBe('panel fault')
@@ -374,7 +408,7 @@ describe('a panel', () => {
     expect(terminal.status().notReady).toBe('panel fault')
     link.judge(UNPAID)
     await vi.waitFor(() => expect(counter.journalHolds()).toMatchObject({ told: true }))
-    expect(register.answers).toEqual([{ answer: 'no', reason: 'payment_rejected' }])
+    expect(register.answers).toEqual([{ answer: 'no', reason: 'payment_rejected: the wallet did not accept it' }])
     register.give({ type: 'amount asked', amount: '25.00' })
     await vi.waitFor(() => expect(register.answers.at(-1)).toEqual({ answer: 'no', reason: 'terminal not ready: panel fault' }))
     await vi.waitFor(() => {

@@ -60,6 +60,31 @@ describe('an ending', () => {
       screen: 'not paid', reason: 'insufficient_fund', amount: sale.amount, reference: referenceOf(sale.id), lamps: 'not paid',
     })
   })
+
+  test('that a person must look at is neither paid nor not paid, and can be found by its reference', () => {
+    expect(view(unpaid('needs attention'), well, 0)).toEqual({
+      screen: 'ask staff', amount: sale.amount, reference: referenceOf(sale.id), lamps: 'checking',
+    })
+  })
+})
+
+describe('a register that does not take its answer', () => {
+  test('does not leave PAID, or anything else of that sale, on the panel for whoever comes next', () => {
+    for (const ended of [paid, unpaid('insufficient_fund'), unpaid('needs attention')]) {
+      if (ended.phase !== 'settled') throw new Error('not settled')
+      expect(view({ ...ended, told: false, overdue: true }, well, 0)).toEqual({ screen: 'offline', lamps: 'offline' })
+    }
+  })
+})
+
+describe('money that went back', () => {
+  const reversal = { sale: 'S-9', charge: 'chrg_9', amount: { minor: 9_900, currency: 'THB' } } as const
+  test.each([true, false])('is said with its amount and reference, not those of another sale (voided: %s)', (voided) => {
+    const notice = { type: 'reversed', reversal: { ...reversal, voided }, clearAt: 15_000 } as const
+    expect(view({ ...idle, notice }, well, 0)).toEqual({
+      screen: 'reversed', amount: reversal.amount, reference: referenceOf('S-9'), voided, lamps: 'not paid',
+    })
+  })
 })
 
 describe('when no sale could be started', () => {
@@ -87,7 +112,7 @@ describe('when no sale could be started', () => {
   })
 
   test('a code that did not read back means out of service, whatever else is true', () => {
-    const notice = { refusal: { reason: 'busy', text: 'busy' }, clearAt: 9 } as const
+    const notice = { type: 'refused', refusal: { reason: 'busy', text: 'busy' }, clearAt: 9 } as const
     for (const because of [undefined, 'link down', 'starting'] as const) {
       expect(view({ ...idle, notice }, { notReady: because, codeFault: true }, 0))
         .toEqual({ screen: 'out of service', fault: 'code fault', lamps: 'out of service' })
@@ -102,7 +127,7 @@ describe('an idle terminal', () => {
 
   test('says why the last amount was refused, for as long as the notice lasts', () => {
     const refusal = { reason: 'amount too small', text: 'THB 1.00 is below the minimum of THB 20.00' } as const
-    expect(view({ ...idle, notice: { refusal, clearAt: 5_000 } }, well, 0)).toEqual({ screen: 'refused', refusal, lamps: 'not paid' })
+    expect(view({ ...idle, notice: { type: 'refused', refusal, clearAt: 5_000 } }, well, 0)).toEqual({ screen: 'refused', refusal, lamps: 'not paid' })
   })
 })
 

@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { LANGUAGES, type Message, UNPAID_REASONS, unpaidMessage, type Words, WORDS } from '../../device/words.js'
-import { CLOSE_REASONS } from '../../device/protocol/wire.js'
+import { CLOSE_REASONS, NEEDS_ATTENTION } from '../../device/protocol/wire.js'
+import { LANGUAGES, type Message, registerReason, UNPAID_REASONS, unpaidMessage, type Words, WORDS } from '../../device/words.js'
+import { answerLine } from '../../drivers/ecr/line.js'
 
 /** Every text of a language, by its path. */
 function texts(words: Words): ReadonlyMap<string, string> {
@@ -69,11 +71,78 @@ test('a sale that is only in doubt is never called cancelled, expired or free of
   }
 })
 
-test('nobody is told they were not charged for a reason we do not know', () => {
-  const promises = { en: 'You were not charged', th: 'ไม่มีการตัดเงิน', zh: '未扣款', ms: 'Tiada caj' }
-  for (const language of LANGUAGES) {
-    const { unpaidOtherwise, unpaid } = WORDS[language]
-    expect(JSON.stringify(unpaidOtherwise)).not.toContain(promises[language])
-    expect(unpaid.payment_rejected.detail).toBe(promises[language])
-  }
+/** What the gateway may say of a sale that is not paid, besides the codes of the API that nobody has told us about. */
+const SAID: readonly string[] = [
+  ...UNPAID_REASONS,
+  'refused: currency not supported', 'refused: amount too small', 'refused: amount too large', 'refused: limit_exceeded',
+  'refused: invalid_charge', 'refused: authentication_failure', 'refused: unreachable', 'refused: frozen', 'refused: ',
+]
+const UNKNOWN = ['a_new_failure_code', 'Insufficient_Fund', ' expired', 'x'.repeat(64), 'refused by somebody', 'refused:']
+
+/** The only reasons that may be said with "you were not charged", and why. */
+const NOT_CHARGED: Readonly<Record<string, string>> = {
+  payment_rejected: 'the charge was read as failed: the wallet did not accept it',
+  insufficient_fund: 'the charge was read as failed: nothing to take, or not allowed to take it',
+  refused: 'the API or the gateway refused to make a charge, so no code was ever shown',
+}
+const PROMISE = /not (be )?charged|no charge|ไม่มีการตัดเงิน|ไม่ถูกตัดเงิน|未扣款|不会扣款|tiada caj|tidak dicaj/i
+
+describe('an unpaid sale', () => {
+  test('has words for every reason that the gateway has', () => {
+    const source = readFileSync(new URL('../../cloud/charge.ts', import.meta.url), 'utf8')
+    const reasons = [/(?<!function )close\([^'\n]*'([^']+)'/g, /\{ reason: [^}\n]*'([^']+)' \}/g]
+      .flatMap((closes) => [...source.matchAll(closes)].map(([, reason]) => reason))
+    expect(reasons.length).toBeGreaterThan(4)
+    for (const reason of reasons) expect(SAID).toContain(reason)
+  })
+
+  test.each(LANGUAGES)('in %s, is said to be free of charge only where that was read', (language) => {
+    const words = WORDS[language]
+    let promised = 0
+    for (const reason of [...SAID, ...UNKNOWN]) {
+      const { headline, detail } = unpaidMessage(words, reason)
+      const kind = /^refused: (?!unreachable$|frozen$)/.test(reason) ? 'refused' : reason
+      const promises = PROMISE.test(`${headline} ${detail}`)
+      if (promises) promised++
+      expect(promises, `${reason}: ${headline}, ${detail}`).toBe(kind in NOT_CHARGED)
+    }
+    expect(promised).toBeGreaterThan(5)
+  })
+
+  test('and no other text promises it', () => {
+    for (const language of LANGUAGES) {
+      for (const [path, text] of texts(WORDS[language])) {
+        if (!path.startsWith('.unpaid.')) expect(text, path).not.toMatch(PROMISE)
+      }
+    }
+  })
+
+  test.each(LANGUAGES)('that a person must look at, in %s, is neither called paid nor not paid', (language) => {
+    const words = WORDS[language]
+    const { headline, detail } = unpaidMessage(words, NEEDS_ATTENTION)
+    expect(detail).toBe(words.checking.detail)
+    for (const [reason, other] of Object.entries(words.unpaid)) if (reason !== NEEDS_ATTENTION) expect(headline).not.toBe(other.headline)
+    expect([words.paid.headline, words.unpaidOtherwise.headline]).not.toContain(headline)
+  })
+
+  test.each([...SAID, ...UNKNOWN])('tells the register why, on one line, %j', (reason) => {
+    const line = answerLine({ answer: 'no', reason: registerReason(reason, 'ABC234') })
+    expect(line).toMatch(/^NO [\x20-\x7e]{1,60}\r\n$/)
+    expect(line.startsWith(`NO ${reason.trim()}`.slice(0, 20))).toBe(true)
+    expect(line).not.toMatch(PROMISE)
+  })
+
+  test('tells the register the words, whole, and in doubt the reference too', () => {
+    const say = (reason: string) => answerLine({ answer: 'no', reason: registerReason(reason, 'ABC234') })
+    expect(say('payment_expired')).toBe('NO payment_expired: the code was not paid in time\r\n')
+    expect(say('payment_rejected')).toBe('NO payment_rejected: the wallet did not accept it\r\n')
+    expect(say('insufficient_fund')).toBe('NO insufficient_fund: too little balance, or a limit\r\n')
+    expect(say('failed_processing')).toBe('NO failed_processing: the payment did not go through\r\n')
+    expect(say('cancelled')).toBe('NO cancelled\r\n')
+    expect(say('refused: limit_exceeded')).toBe('NO refused: limit_exceeded\r\n')
+    expect(say('refused: unreachable')).toBe('NO refused: unreachable: try again later\r\n')
+    expect(say('a_new_failure_code')).toBe('NO a_new_failure_code: not paid\r\n')
+    expect(say(NEEDS_ATTENTION)).toBe('NO needs attention: money may have moved, ref ABC234\r\n')
+    for (const reason of SAID) expect(registerReason(reason, 'ABC234').length, reason).toBeLessThanOrEqual(60)
+  })
 })

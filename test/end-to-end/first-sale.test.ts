@@ -112,7 +112,7 @@ describe('a register on a serial line', () => {
 
   it.each([
     ['paid', /^OK 150\.00 [0-9a-f-]{36} chrg_test_[0-9a-z]{19}\r\n$/],
-    ['insufficient_fund', /^NO insufficient_fund\r\n$/],
+    ['insufficient_fund', /^NO insufficient_fund: too little balance, or a limit\r\n$/],
   ])('asks for 150.00 and hears how it ended: %s', async (outcome, expected) => {
     line = await openPtyPair()
     shop = await createShop({ register: line.terminalEnd })

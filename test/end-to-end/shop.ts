@@ -8,7 +8,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { prepareZXingModule, readBarcodes } from 'zxing-wasm/reader'
-import { openStore } from '../../cloud/store.js'
+import { type Posted, replay } from '../../cloud/ledger.js'
+import { readStore } from '../../cloud/store.js'
 import type { Profile } from '../../firmware-config/schema.js'
 import { type LogRecord, openWorkbench, type Workbench, type WorkbenchOptions } from '../../scripts/workbench.js'
 
@@ -117,14 +118,12 @@ export async function createShop(options: Partial<WorkbenchOptions> & { register
       if (!response.ok) throw new Error(await response.text())
     },
     async audit() {
-      const store = await openStore(bench.gatewayDatabase)
-      const ledger = await store.ledger()
-      await store.close()
+      const ledger = await readLedger(bench.gatewayDatabase)
       const bank = (await charges()).map(({ status, metadata }) => ({ sale: metadata['plinth_sale'] ?? '', status }))
       const ended = records.filter(({ msg }) => msg === 'sale ended')
       return {
         bank,
-        ledger: [...new Map(ledger.map(({ sale, key }) => [key, { sale, key }])).values()],
+        ledger: ledger.map(({ sale, key }) => ({ sale, key })),
         terminal: ended.map(({ fields }) => ({ sale: String(fields['sale']), ...(fields['ending'] as { outcome: string; reason: string }) })),
       }
     },
@@ -133,6 +132,24 @@ export async function createShop(options: Partial<WorkbenchOptions> & { register
       await bench.close()
       if (process.env['KEEP_SHOPS'] === undefined) rmSync(folder, { recursive: true, force: true })
     },
+  }
+}
+
+/** Every entry, after the chain was followed and the balances were compared with it; the gateway may be at work meanwhile. */
+async function readLedger(database: string): Promise<readonly Posted[]> {
+  const books = await readStore(database)
+  try {
+    return await books.together(async () => {
+      const entries: Posted[] = []
+      for await (const entry of books.entries()) entries.push(entry)
+      const replayed = await replay(entries)
+      if (!replayed.ok) throw new Error(`the ledger is broken: entry ${replayed.seq} ${replayed.fault}`)
+      const [sums, balances] = [replayed.balances, await books.balances()].map((all) => JSON.stringify(all))
+      if (sums !== balances) throw new Error(`the ledger's entries sum to ${sums}, its balances are ${balances}`)
+      return entries
+    })
+  } finally {
+    await books.close()
   }
 }
 

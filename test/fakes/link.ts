@@ -32,7 +32,9 @@ export function createFakeLink(onSend: (request: SaleRequest) => void = () => un
     offer: (payload, lifetimeMs = 120_000) => deliver({
       type: 'offer received', order: lastOrder(), counter: ++counter, charge: CHARGE, payload, lifetimeMs,
     }),
-    judge: (ending) => deliver({ type: 'verdict received', order: lastOrder(), counter: ++counter, charge: CHARGE, ending }),
+    judge: (ending) => deliver({
+      type: 'verdict received', order: lastOrder(), counter: ++counter, re: sent.at(-1)?.id ?? null, charge: CHARGE, ending,
+    }),
     start(to) {
       deliver = to
       return Promise.resolve()

@@ -6,6 +6,8 @@ export interface FakeWallClock extends Clock {
   goTo(at: number): void
   /** As when somebody corrects the clock of the machine: nothing rings. */
   jumpTo(at: number): void
+  /** The next alarm rings now, as when the clock was set back while a timer ran. */
+  ring(): void
   /** When the next alarm rings, or undefined when none is set. */
   next(): number | undefined
 }
@@ -32,6 +34,12 @@ export function fakeWallClock(start: number): FakeWallClock {
       now = Math.max(now, at)
     },
     jumpTo(at) { now = at },
+    ring() {
+      const due = earliest()
+      if (due === undefined) return
+      alarms.delete(due[0])
+      due[1].ring()
+    },
     next: () => earliest()?.[1].at,
   }
 }

@@ -9,8 +9,9 @@ import { openStore, type Store } from '../../cloud/store.js'
 import { externalLink } from '../../cloud/terminal-link.js'
 import { monotonicClock } from '../../device/clock.js'
 import { type CloudLink, createCloudLink, type LinkEvent } from '../../device/cloud-link.js'
+import { createMqttTransport } from '../../device/mqtt-transport.js'
 import { createOpener, createSeal, mintKey, type PrivateKeyJson, publicPart } from '../../device/protocol/seal.js'
-import { downFilter, MESSAGE_BYTES_MAX, type Order, shardOf, UP_FILTER_ALL, UpMessage, upTopic } from '../../device/protocol/wire.js'
+import { downFilter, DownMessage, MESSAGE_BYTES_MAX, type Order, shardOf, UP_FILTER_ALL, UpMessage, upTopic } from '../../device/protocol/wire.js'
 import { type Knock, knock, until } from '../cloud/broker-client.js'
 import { charge, order, paidCharge, read, terms } from '../cloud/charge-story.js'
 import { type FakeChargeEffects, fakeChargeEffects } from '../fakes/charge-effects.js'
@@ -50,7 +51,7 @@ async function startGateway(): Promise<Shop> {
   const effects = fakeChargeEffects()
   const url = `mqtt://127.0.0.1:${mosquitto.port}`
   const gateway = createGateway({
-    store, effects, terms, log, clock: wallClock, seal: await createSeal(keys.gateway),
+    store, effects, terms, log, clock: wallClock, seal: await createSeal(keys.gateway), fatal: (error) => { throw error },
     createOpener: (key) => createOpener(UpMessage, [key]),
     link: externalLink({ url, username: 'plinth-gateway', password: passwords['plinth-gateway'], clientId: 'plinth-gateway' }, log),
   })
@@ -61,12 +62,11 @@ async function startGateway(): Promise<Shop> {
 
 async function startTerminal({ keys }: Shop): Promise<{ readonly link: CloudLink; readonly events: readonly LinkEvent[] }> {
   const events: LinkEvent[] = []
-  const link = await createCloudLink({
-    identity: {
-      terminal: 'T-1', key: keys.terminal, gatewayKeys: [publicPart(keys.gateway)],
-      broker: { url: `mqtt://127.0.0.1:${mosquitto.port}`, username: 'T-1', password: passwords['T-1'] },
-    },
-    epoch: 1, software: 'test', configHash: 'x', openSales: () => [order.sale], clock: monotonicClock, random: () => 0, log,
+  const broker = { url: `mqtt://127.0.0.1:${mosquitto.port}`, username: 'T-1', password: passwords['T-1'] }
+  const link = createCloudLink({
+    terminal: 'T-1', transport: createMqttTransport({ terminal: 'T-1', broker }),
+    seal: await createSeal(keys.terminal), open: await createOpener(DownMessage, [publicPart(keys.gateway)]),
+    epoch: 1, software: 'test', configHash: 'x', boot: '0'.repeat(32), forgot: false, openSales: () => [order.sale], clock: monotonicClock, random: () => 0, log,
   })
   await link.start((event) => events.push(event))
   stops.push(() => link.stop())
@@ -85,6 +85,8 @@ const pending = charge('a', { expiresAt: undefined })
 async function offer({ effects }: Shop, link: CloudLink, events: readonly LinkEvent[]): Promise<void> {
   await seen(events, 'link up')
   link.send({ type: 'sale.open', id: 'open-1', order })
+  await commanded(effects, 'find charges') // It has just started, and looks first.
+  effects.answer('find charges', { type: 'charges found', charges: [] })
   await commanded(effects, 'create charge')
   effects.answer('create charge', { type: 'charge created', charge: pending })
   await commanded(effects, 'read code')
@@ -93,7 +95,7 @@ async function offer({ effects }: Shop, link: CloudLink, events: readonly LinkEv
 }
 
 async function pay({ effects, gateway }: Shop): Promise<void> {
-  gateway.hint({ event: 'evnt_1', key: 'charge.complete', objectKind: 'charge', objectId: 'a', charge: 'a', livemode: false })
+  void gateway.hint({ event: 'evnt_1', key: 'charge.complete', objectKind: 'charge', objectId: 'a', charge: 'a', livemode: false })
   await commanded(effects, 'read charge')
   effects.answer('read charge', read(paidCharge('a')))
 }

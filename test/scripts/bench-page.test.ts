@@ -525,7 +525,7 @@ async function upgrade(path: string, origin?: string): Promise<'open' | number> 
 const pageSays = (expression: string): Promise<void> => until(async () => await page.evaluate(expression) === true)
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const giveUpAt = Date.now() + 8_000
+  const giveUpAt = Date.now() + 20_000
   while (!await condition()) {
     if (Date.now() > giveUpAt) throw new Error(`still not true: ${condition.toString()}`)
     await new Promise((resolve) => setTimeout(resolve, 10))

@@ -46,13 +46,14 @@ describe('the schema of the wire', () => {
       'welcome: Topic plinth/1/{terminal}/dn/welcome',
       'sale.offer: Topic plinth/1/{terminal}/dn/sale',
       'sale.verdict: Topic plinth/1/{terminal}/dn/sale',
+      'sale.reversed: Topic plinth/1/{terminal}/dn/sale',
     ])
     for (const [at, { properties }] of list(up?.oneOf).entries()) {
       expect(properties?.['type']).toMatchObject({ const: UpMessage.options[at]?.shape.type.value })
     }
     expect(order?.required).toEqual(Object.keys(Order.shape))
     expect(UpMessage.options).toHaveLength(5)
-    expect(DownMessage.options).toHaveLength(3)
+    expect(DownMessage.options).toHaveLength(4)
   })
 })
 

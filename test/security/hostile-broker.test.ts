@@ -5,8 +5,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { pino } from 'pino'
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { type CloudLink, createCloudLink, type LinkEvent } from '../../device/cloud-link.js'
-import { createSeal, mintKey, type PrivateKeyJson, publicPart, type Seal } from '../../device/protocol/seal.js'
-import { downTopic } from '../../device/protocol/wire.js'
+import { createMqttTransport } from '../../device/mqtt-transport.js'
+import { createOpener, createSeal, mintKey, type PrivateKeyJson, publicPart, type Seal } from '../../device/protocol/seal.js'
+import { DownMessage, downTopic } from '../../device/protocol/wire.js'
 import { createFakeClock, type FakeClock } from '../fakes/clock.js'
 
 const TERMINAL = 'counter-1'
@@ -86,12 +87,11 @@ interface Terminal {
 async function openTerminal(port: number): Promise<Terminal> {
   const clock = createFakeClock()
   const events: LinkEvent[] = []
-  const link = await createCloudLink({
-    identity: {
-      terminal: TERMINAL, broker: { url: `mqtt://127.0.0.1:${port}`, username: TERMINAL, password: 'a long password' },
-      key: terminalKey, gatewayKeys: [publicPart(gatewayKey)],
-    },
-    epoch: 1, software: '0.1.0', configHash: 'abc', openSales: () => [], clock, random: () => 0.5, log: pino({ level: 'silent' }),
+  const broker = { url: `mqtt://127.0.0.1:${port}`, username: TERMINAL, password: 'a long password' }
+  const link = createCloudLink({
+    terminal: TERMINAL, transport: createMqttTransport({ terminal: TERMINAL, broker }),
+    seal: await createSeal(terminalKey), open: await createOpener(DownMessage, [publicPart(gatewayKey)]),
+    epoch: 1, software: '0.1.0', configHash: 'abc', boot: '0'.repeat(32), forgot: false, openSales: () => [], clock, random: () => 0.5, log: pino({ level: 'silent' }),
   })
   endings.push(() => link.stop())
   await link.start((event) => events.push(event))

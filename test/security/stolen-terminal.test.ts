@@ -35,11 +35,13 @@ beforeEach(async () => {
   }
   link = fakeTerminalLink(() => undefined)
   effects = fakeChargeEffects(() => undefined)
+  const clock = fakeWallClock(START - 60_000)
   gateway = createGateway({
     store, link, effects, seal: await createSeal(await mintKey('gateway')),
-    createOpener: (key) => createOpener(UpMessage, [key]), terms, clock: fakeWallClock(START), log: pino({ level: 'silent' }),
+    createOpener: (key) => createOpener(UpMessage, [key]), terms, clock, fatal: (error) => { throw error }, log: pino({ level: 'silent' }),
   })
   await gateway.start()
+  clock.jumpTo(START) // It has run for so long that it knows its own sales.
 })
 afterEach(async () => {
   await gateway.stop()

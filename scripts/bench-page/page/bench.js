@@ -10,7 +10,7 @@ const RECONNECT_MS_MAX = 4000
 const TIMELINE_MAX = 500
 const DECODE_MS = 600
 /** How long the phone looks for a code, and its pause between two looks. */
-const SCAN_MS = 10_000
+const SCAN_MS = 6_000
 const SCAN_PAUSE_MS = 200
 /** Longer than the bench itself waits for the wallet. */
 const REQUEST_MS = 70_000

@@ -106,6 +106,17 @@ describe('switches', () => {
     expect((await ask('POST', '/charges', { form })).status).toBe(200)
   })
 
+  it.each(['expireAnswer', 'refundAnswer'] as const)('lose the answer of what was done (%s): it is found by reading', async (which) => {
+    const { ask, sandbox } = await openShop()
+    const { json: charge } = await ask('POST', '/charges', { form: 'amount=2500&currency=THB&source[type]=alipayplus_mpm' })
+    if (which === 'refundAnswer') await ask('POST', `/charges/${charge.id}/mark_as_paid`)
+    sandbox.turn({ [which]: 'lost after execution' })
+    const lost = which === 'expireAnswer' ? ask('POST', `/charges/${charge.id}/expire`) : ask('POST', `/charges/${charge.id}/refunds`, { form: 'amount=2500' })
+    await expect(lost).rejects.toThrow()
+    const { json: now } = await ask('GET', `/charges/${charge.id}`)
+    expect([now.status, now.refunded_amount]).toEqual(which === 'expireAnswer' ? ['expired', 0] : ['successful', 2500])
+  })
+
   it('limit the rate, with Retry-After when asked', async () => {
     const { ask, sandbox } = await openShop({ switches: { rateLimitPerSecond: 3, retryAfterSeconds: 7 } })
     const answers = await Promise.all(Array.from({ length: 40 }, () => ask('GET', '/charges')))

@@ -8,7 +8,7 @@ import {
 
 const terminals = fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/)
 const UP_TYPES: readonly UpMessage['type'][] = ['hello', 'sale.open', 'sale.ask', 'sale.close', 'gone']
-const DOWN_TYPES: readonly DownMessage['type'][] = ['welcome', 'sale.offer', 'sale.verdict']
+const DOWN_TYPES: readonly DownMessage['type'][] = ['welcome', 'sale.offer', 'sale.verdict', 'sale.reversed']
 
 const order: Order = {
   sale: '01931e7c-0000-7000-8000-000000000001', nonce: '0123456789abcdef0123456789abcdef', amountMinor: 2_500, currency: 'THB', method: 'alipayplus_mpm',
@@ -17,10 +17,11 @@ const up = { v: WIRE_VERSION, terminal: 'counter-1', id: 'r1', epoch: 1 } as con
 const down = { v: WIRE_VERSION, terminal: 'counter-1', re: 'r1', counter: 1_790_000_000_000, time: '2026-11-23T06:00:00.000Z' } as const
 
 const upMessages: readonly UpMessage[] = [
-  { ...up, type: 'hello', software: '0.1.0', configHash: 'abc', openSales: [order.sale] },
+  { ...up, type: 'hello', software: '0.1.0', configHash: 'abc', boot: '0123456789abcdef'.repeat(2), forgot: false, openSales: [order.sale] },
   { ...up, type: 'sale.open', order },
-  { ...up, type: 'sale.ask', order },
-  ...CLOSE_REASONS.map((reason): UpMessage => ({ ...up, type: 'sale.close', order, reason })),
+  { ...up, type: 'sale.ask', order, charge: 'chrg_1' },
+  { ...up, type: 'sale.close', order, charge: null, reason: 'no answer' },
+  ...CLOSE_REASONS.map((reason): UpMessage => ({ ...up, type: 'sale.close', order, charge: 'chrg_1', reason })),
   { ...up, type: 'gone' },
 ]
 const downMessages: readonly DownMessage[] = [
@@ -28,6 +29,7 @@ const downMessages: readonly DownMessage[] = [
   { ...down, re: null, type: 'sale.offer', order, charge: 'chrg_1', payload: 'https://order.example/1', expiresAt: '2026-11-23T06:02:00Z' },
   { ...down, type: 'sale.verdict', order, charge: 'chrg_1', ending: { outcome: 'paid', paidAt: '2026-11-23T06:01:00Z' } },
   { ...down, type: 'sale.verdict', order, charge: null, ending: { outcome: 'unpaid', reason: 'a reason nobody knows yet' } },
+  { ...down, re: null, type: 'sale.reversed', order, charge: 'chrg_1', amountMinor: 2_500, voided: true },
 ]
 
 describe('a topic', () => {
@@ -56,6 +58,7 @@ describe('a topic', () => {
     expect(upTopic('counter-1', 'hello')).toBe(`plinth/1/counter-1/up/${GOLDEN_SHARDS[0]}/hello`)
     expect(downTopic('counter-1', 'welcome')).toBe('plinth/1/counter-1/dn/welcome')
     expect(downTopic('counter-1', 'sale.verdict')).toBe('plinth/1/counter-1/dn/sale')
+    expect(downTopic('counter-1', 'sale.reversed')).toBe('plinth/1/counter-1/dn/sale')
     expect(downFilter('counter-1')).toBe('plinth/1/counter-1/dn/+')
   })
 
@@ -119,6 +122,14 @@ describe('a message', () => {
     expect(DownMessage.safeParse({ ...downMessages[2], order: { ...order, ...bent } }).success).toBe(false)
   })
 
+  test.each(['', 'f'.repeat(31), 'f'.repeat(33), 'F'.repeat(32), 'boot'.repeat(8)])('whose boot is %j is none', (boot) => {
+    expect(UpMessage.safeParse({ ...upMessages[0], boot }).success).toBe(false)
+  })
+
+  test.each([0, -1, 25.5, '2500', 1_000_000_000])('that gives back %j is none', (amountMinor) => {
+    expect(DownMessage.safeParse({ ...downMessages.at(-1), amountMinor }).success).toBe(false)
+  })
+
   test.each(['tomorrow', '2026-11-23', '2026-02-30T00:00:00Z', '2026-11-23T25:00:00Z', '2026-11-23T06:00:00', '2026-11-23T06:00:00+07:00', ''])(
     'whose code ends at %j is none', (expiresAt) => expect(DownMessage.safeParse({ ...downMessages[1], expiresAt }).success).toBe(false))
 
@@ -133,7 +144,7 @@ describe('a message', () => {
   test('at its largest, sealed, is within the bound', async () => {
     const seal = await createSeal(await mintKey('k'.repeat(64)))
     const largest: readonly (UpMessage | DownMessage)[] = [
-      { ...up, terminal: 'x'.repeat(64), id: 'i'.repeat(96), type: 'hello', software: '\u0001'.repeat(64), configHash: '\u0001'.repeat(64), openSales: Array.from({ length: 16 }, () => order.sale) },
+      { ...up, terminal: 'x'.repeat(64), id: 'i'.repeat(96), type: 'hello', software: '\u0001'.repeat(64), configHash: '\u0001'.repeat(64), boot: 'f'.repeat(32), forgot: false, openSales: Array.from({ length: 16 }, () => order.sale) },
       { ...down, terminal: 'x'.repeat(64), re: '\u0001'.repeat(96), type: 'sale.offer', order, charge: '\u0001'.repeat(64), payload: '\u0001'.repeat(512), expiresAt: down.time },
     ]
     for (const message of largest) {
