@@ -12,7 +12,7 @@ import { refuseAmount } from '../device/protocol/payment-method.js'
 import type { CloseReason, Ending, Order } from '../device/protocol/wire.js'
 import { type Entry, refunded, salePaid } from './ledger.js'
 import {
-  advance, begin, type Concern, hold, overdue, resume, type Reversal, reversalDeadline, type ReversalEffect, type ReversalEvent, type ReversalStep,
+  advance, ANSWER_MS, begin, type Concern, hold, overdue, resume, type Reversal, reversalDeadline, type ReversalEffect, type ReversalEvent, type ReversalStep,
 } from './reversal.js'
 
 /** Milliseconds since 1970. The gateway's deadlines survive a restart, so they are on the wall clock. */
@@ -59,7 +59,7 @@ export type State =
       readonly closing: Closing | undefined
       /** The charge whose code the terminal shows, as it says: of several that carry the sale this one is ours. */
       readonly showing: string | null
-      /** The sale was found at the API; our own records of it are lost. */
+      /** A charge that is found now was made by an earlier life of ours, whose records are lost: who was told what is not known. */
       readonly recovered: boolean
       readonly since: EpochMs
       readonly tries: number
@@ -83,6 +83,8 @@ export type State =
       readonly phase: 'paid'; readonly charge: string; readonly paidAt: string
       /** What went back since, as far as it is in the ledger. */
       readonly refundedMinor: number
+      /** More went back: when its refunds are listed again, if that list does not come. */
+      readonly refundsAt?: EpochMs
     }
   | OfSale & { readonly phase: 'closed'; readonly charge: string | null; readonly reason: string }
   | OfSale & { readonly phase: 'exception'; readonly charge: string | null; readonly reason: string; readonly told: Ending }
@@ -245,7 +247,7 @@ function phaseDeadline(state: Exclude<State, { phase: 'none' }>): EpochMs | unde
   switch (state.phase) {
     case 'intent': return state.retryAt
     case 'bound':  return state.closing === undefined ? Math.min(state.readAt, state.leaseEndsAt) : state.readAt
-    case 'paid':
+    case 'paid':   return state.refundsAt
     case 'closed':
     case 'exception':
       return undefined
@@ -264,8 +266,8 @@ function restorePhase(state: State, given: Given): Step {
       const codeEndsAt = Math.min(state.codeEndsAt, given.now + given.terms.codeLifetimeMs)
       return look({ ...state, codeEndsAt, leaseEndsAt: Math.min(state.leaseEndsAt, codeEndsAt + given.terms.leaseGraceMs) }, given)
     }
+    case 'paid': return state.refundsAt === undefined ? stay(state) : listRefunds(state, given)
     case 'none':
-    case 'paid':
     case 'closed':
     case 'exception':
       return stay(state)
@@ -279,7 +281,7 @@ function none(state: In<'none'>, event: PhaseEvent, given: Given): Step {
       const opened = intentOf(event, { doing: 'creating', creates: 0, since: given.now }, given)
       const refusal = refuseAmount(order.method, { minor: order.amountMinor, currency: order.currency })
       if (refusal !== undefined) return close(opened, null, `refused: ${refusal.reason}`)
-      return given.lookFirst ? find({ ...opened, since: mintedAt(order, given) }, given) : create(opened, given)
+      return given.lookFirst ? find({ ...opened, since: mintedAt(order, given), recovered: true }, given) : create(opened, given)
     }
     // A sale we know nothing of: its open was lost on the way, or our own records were. Look before we say unpaid,
     // and keep the answer, so that a late open cannot revive a sale that was given up.
@@ -287,7 +289,7 @@ function none(state: In<'none'>, event: PhaseEvent, given: Given): Step {
     case 'close asked': {
       const closing = { reason: event.type === 'close asked' ? event.reason : 'expired' }
       const asked = intentOf(event, { doing: 'finding', creates: CREATES_MAX, since: mintedAt(event.order, given) }, given)
-      return find({ ...asked, closing, showing: event.showing }, given)
+      return find({ ...asked, closing, showing: event.showing, recovered: true }, given)
     }
     // Our records are lost. What is over without money needs none; the rest is taken up where the API has it.
     case 'charge seen': {
@@ -443,8 +445,9 @@ function ended(state: In<'paid' | 'closed' | 'exception'>, event: PhaseEvent, gi
     case 'code unanswered':
     case 'expire refused':
     case 'charge unanswered':
-    case 'deadline reached':
       return stay(state)
+    case 'deadline reached':
+      return state.phase === 'paid' && given.now >= (state.refundsAt ?? Infinity) ? listRefunds(state, given) : stay(state)
   }
 }
 
@@ -483,7 +486,7 @@ function intentOf(
 function create(state: In<'intent'>, given: Given): Step {
   const creates = state.creates + 1
   return {
-    ...stay({ ...state, doing: 'creating', creates, retryAt: given.now + 2 * RETRY_MS + given.terms.pollMs }),
+    ...stay({ ...state, doing: 'creating', creates, recovered: false, retryAt: given.now + 2 * RETRY_MS + given.terms.pollMs }),
     effects: [{
       do: 'create charge', terminal: state.terminal, order: state.order, attempt: creates,
       expiresAt: given.now + given.terms.codeLifetimeMs,
@@ -634,7 +637,7 @@ function extra(state: State, charge: ChargeSeen, given: Given): Step {
     case 'bound':
       return isOurs ? stay(state) : reverse(state, charge, 'paid beside the charge that was shown', given)
     case 'paid':
-      return isOurs ? refundsOf(state, charge) : reverse(state, charge, 'paid twice', given)
+      return isOurs ? refundsOf(state, charge, given) : reverse(state, charge, 'paid twice', given)
     case 'closed':
       return reverse(state, charge, `paid after the sale had ended (${state.reason})`, given)
     case 'exception':
@@ -643,8 +646,12 @@ function extra(state: State, charge: ChargeSeen, given: Given): Step {
 }
 
 /** Refunds made elsewhere, at the dashboard or by a dispute, are no business of ours but for the books. */
-const refundsOf = (state: In<'paid'>, charge: ChargeSeen): Step =>
-  charge.refundedMinor > state.refundedMinor ? { ...stay(state), effects: [{ do: 'list refunds', charge: charge.id }] } : stay(state)
+const refundsOf = (state: In<'paid'>, charge: ChargeSeen, given: Given): Step =>
+  charge.refundedMinor > state.refundedMinor ? listRefunds(state, given) : stay(state)
+
+/** An event that told of them comes once: until the list came, its deadline asks again. */
+const listRefunds = (state: In<'paid'>, given: Given): Step =>
+  ({ ...stay({ ...state, refundsAt: given.now + ANSWER_MS }), effects: [{ do: 'list refunds', charge: state.charge }] })
 
 /** The money goes back, once; what went back by other hands since is looked at. */
 function reverse(state: State, charge: ChargeSeen, why: string, given: Given): Step {
@@ -666,9 +673,10 @@ function moneyMoved(state: State, event: ReversalEvent, given: Given): Step {
     return withReversals(stay(state), (reversal) => advance(reversal, state.order, event, given.now))
   }
   if (event.type !== 'refunds listed' || state.phase !== 'paid') return stay(state)
+  const { refundsAt: _, ...paid } = state
   const refundedMinor = event.refunds.reduce((sum, { amountMinor }) => sum + amountMinor, 0)
   return {
-    ...stay({ ...state, refundedMinor }),
+    ...stay({ ...paid, refundedMinor }),
     entries: event.refunds.map((refund) => refunded(state.order, 'sale', state.order.currency, refund)),
   }
 }

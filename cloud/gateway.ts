@@ -231,6 +231,11 @@ export function createGateway({ store, link, effects, seal, createOpener, terms,
     const of = saleOf(charge)
     if (of === 'unreadable') log.error({ charge: charge.id, status: charge.status }, 'a charge names a sale of ours that cannot be read')
     if (typeof of === 'string') return true
+    // Another gateway may use the same account: its sales are its own.
+    if (await store.terminal(of.terminal) === undefined) {
+      log.warn({ charge: charge.id, terminal: of.terminal }, 'a charge of a terminal that is not ours')
+      return true
+    }
     return enqueue(of.order.sale, { type: 'charge seen', ...of, charge })
   }
 

@@ -27,6 +27,8 @@ interface OfCharge {
   readonly why: string
   /** When we saw it first. */
   readonly since: EpochMs
+  /** How often the API refused to give it back. */
+  readonly refusals: number
 }
 
 export type Reversal =
@@ -143,9 +145,9 @@ function underWay(
         ? { ...stay(done(reversal, event.refund.voided, now)), entries: [post(reversal, order, event.refund)] }
         : { ...list(reversal, reversal.tries, now), entries: [post(reversal, order, event.refund)] }
     case 'refund refused': {
-      const tries = reversal.tries + 1
-      if (tries > REFUSALS_MAX) return stick(reversal, `the payment API refuses the refund: ${event.code}`)
-      return later(reversal, tries, now)
+      const refused = { ...reversal, refusals: reversal.refusals + 1 }
+      if (refused.refusals > REFUSALS_MAX) return stick(refused, `the payment API refuses the refund: ${event.code}`)
+      return later(refused, reversal.tries + 1, now)
     }
     case 'refund unanswered':
     case 'refunds unanswered':
@@ -171,9 +173,10 @@ function tally(reversal: Reversal, order: Order, refunds: readonly RefundSeen[],
 }
 
 const ofSeen = ({ id: charge, amountMinor, currency }: ChargeSeen, why: string, since: EpochMs): OfCharge =>
-  ({ charge, amountMinor, currency, why, since })
+  ({ charge, amountMinor, currency, why, since, refusals: 0 })
 
-const ofCharge = ({ charge, amountMinor, currency, why, since }: OfCharge): OfCharge => ({ charge, amountMinor, currency, why, since })
+const ofCharge = ({ charge, amountMinor, currency, why, since, refusals }: OfCharge): OfCharge =>
+  ({ charge, amountMinor, currency, why, since, refusals })
 
 function list(of: OfCharge, tries: number, now: EpochMs): ReversalStep {
   return {

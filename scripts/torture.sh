@@ -38,11 +38,7 @@ seed=${PLINTH_SEED:-$(date -u +%Y%m%d)}
 
 layer() {
   case $1 in
-    model)
-      local size=usual
-      ((minutes < 120)) || size=large
-      node --max-old-space-size=6000 dist/test/model/check.js --size "$size" --at-least 150000
-      ;;
+    model) node --max-old-space-size=6000 dist/test/model/check.js --at-least 150000 ;;
     simulation) node dist/test/simulation/simulate.js --sales "$(scaled 100000)" --hours "$(scaled 5000)" --workers 2 --from-seed "$seed" ;;
     kill-at-writes)
       # At every sync and right after it; of the writes between, each one when there is time.

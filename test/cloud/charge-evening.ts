@@ -5,7 +5,7 @@
  */
 import { deadline, type Effect, type Event, initial, restore, type State, step, type Step, type Word } from '../../cloud/charge.js'
 import { chain, EMPTY, type Entry, type Posted } from '../../cloud/ledger.js'
-import { askedAfter, closeAsked, moment, opened, START, swept, terms } from './charge-story.js'
+import { askedAfter, closeAsked, LOOK_FIRST_MS, moment, opened, START, swept, terms } from './charge-story.js'
 import { littleOmise, unanswered } from './little-omise.js'
 
 /** As often as they stand here. */
@@ -32,7 +32,6 @@ const sum = (of: readonly number[]): number => of.reduce((total, minor) => total
 /** Rounds of the kind world that follows the script: enough of them, and every sale has ended. */
 const KIND_MOVES_MAX = 600
 const SWEEPS = 4
-const LOOK_FIRST_MS = 60_000
 
 export function evening(script: readonly Move[], chance: Iterator<number>): Evening {
   const broken: string[] = []

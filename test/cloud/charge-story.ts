@@ -68,8 +68,8 @@ export interface Played {
   readonly transcript: string
 }
 
-/** As long a gateway that has started looks for charges before it makes one. */
-const LOOK_FIRST_MS = 60_000
+/** As long the gateway of a story looks for charges before it makes one; the real one also knows its terminals again. */
+export const LOOK_FIRST_MS = 90_000
 
 export function play(lines: readonly Line[], from: State = initial): Played {
   let state = from

@@ -93,8 +93,8 @@ const stories: Readonly<Record<string, readonly Line[]>> = {
   'a gateway that has just started looks first, and creates when there is nothing': [
     [0, 'restarted'], [30_000, opened()], [30_300, found()], [30_700, created('a', { expiresAt: moment(150_300) })], [31_000, codeRead],
   ],
-  'a gateway that has just started looks first, and offers what is there': [[0, 'restarted'], [59_999, opened()], [60_300, found(charge('a'))], [60_700, codeRead]],
-  'a gateway that has run for a minute creates at once': [[0, 'restarted'], [60_000, opened()]],
+  'a gateway that has just started looks first, and offers what is there': [[0, 'restarted'], [89_999, opened()], [90_300, found(charge('a'))], [90_700, codeRead]],
+  'a gateway that has run for a while creates at once': [[0, 'restarted'], [90_000, opened()]],
   'the terminal shows another charge than the first found': [
     [0, opened()], [900, { type: 'create unanswered' }], [2_000, found(charge('a'))], [2_300, codeRead],
     [10_000, askedAfter('ask-1', 'b')], [10_300, found(charge('a'), charge('b'))], [10_600, codeRead],

@@ -521,8 +521,10 @@ describe('a terminal that started anew', () => {
 
   test('and names it goes on; and so does one that only lost its line for a while', async () => {
     await say(hello('hello-1', 'a'))
+    await published(1)
     await offered()
     await say(hello('hello-2', 'a'))
+    await published(3)
     await say(hello('hello-3', 'b', [order.sale]))
     await published(5)
     expect((await words()).map(brief)).toEqual([

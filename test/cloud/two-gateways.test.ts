@@ -112,7 +112,7 @@ describe('where the lock does not hold -- a file system without locks, a copied 
   /** Two gateways over one database, one Omise and one clock; the second takes over after so many commits of the first. */
   async function pair() {
     const db = new Database(':memory:')
-    const clock = fakeWallClock(START - 60_000)
+    const clock = fakeWallClock(START - 90_000)
     const omise = littleOmise(() => clock.now())
     const stores: Store[] = []
     let commits = 0

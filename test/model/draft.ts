@@ -5,7 +5,7 @@
  */
 import type * as charge from '../../cloud/charge.js'
 import type * as sale from '../../device/sale.js'
-import { faultOfDecision, faultOfTold } from './invariants.js'
+import { faultOfDecision, faultOfIdle, faultOfTold } from './invariants.js'
 import {
   type ChargeStep, COUNTER_MAX, GATEWAY_EVENTS, type Machines, type Request, type SaleStep, type Unsealed, type Word,
 } from './machines.js'
@@ -296,7 +296,10 @@ export class Draft {
   /** Worlds that differ only in what nobody will ever notice are made one world. */
   forget(): void {
     const { terminal, requests } = this.world
-    if (terminal.power === 'on' && terminal.state.phase === 'idle' && requests.length > 0) this.change({ terminal: { power: 'over' } })
+    if (terminal.power === 'on' && terminal.state.phase === 'idle' && requests.length > 0) {
+      this.blame(faultOfIdle(this.world))
+      this.change({ terminal: { power: 'over' } })
+    }
     this.forgetWords()
     this.forgetAnswers()
   }

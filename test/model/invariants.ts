@@ -6,7 +6,7 @@ import { type ChargeSeen, CREATES_MAX, type Event, type State, type Step } from 
 import type { SaleVerdict, State as SaleState } from '../../device/sale.js'
 import type { Screen } from '../../device/view.js'
 import type { ChargeStep } from './machines.js'
-import { amountOf, type Charge, codeOf, isPending, leftMinor, ORDER, refundedMinor, refundsOf, tookMoney, tookMoneyLate } from './omise.js'
+import { amountOf, type Charge, codeOf, isPending, leftMinor, NOW, ORDER, refundedMinor, refundsOf, tookMoney, tookMoneyLate } from './omise.js'
 import type { Size, World } from './world.js'
 
 // -- In every world ---------------------------------------------------------------------------------------------------
@@ -45,6 +45,10 @@ function faultOfVerdict({ ending, charge }: SaleVerdict, omise: readonly Charge[
   }
 }
 
+/** Before a terminal forgets a sale it has told the register how it ended. */
+export const faultOfIdle = ({ past }: World): string | undefined =>
+  past.told === null ? 'R4: the terminal is done with the sale, and the register was told nothing' : undefined
+
 export function faultOfTold({ past }: World, verdict: SaleVerdict): string | undefined {
   if (past.told === null || JSON.stringify(past.told) === JSON.stringify(verdict)) return undefined
   return `R1: the register was told ${JSON.stringify(past.told)}, and then ${JSON.stringify(verdict)}`
@@ -72,6 +76,10 @@ function faultOfEntries({ entries }: Step): string | undefined {
   return odd === undefined ? undefined : `I9: the entry "${odd.key}" does not sum to zero`
 }
 
+/** What is due is dealt with: a deadline that stays due would ring for ever. */
+export const faultOfDeadline = (next: number | undefined): string | undefined =>
+  next !== undefined && next <= NOW ? 'P2: a deadline was reached and stays due' : undefined
+
 /** A create whose answer was lost may have been done: another one is asked for only after a look, and only once. */
 function faultOfCreates(event: Event | 'restarted', { effects }: Step): string | undefined {
   const create = effects.find((effect) => effect.do === 'create charge')
@@ -85,7 +93,7 @@ function faultOfCreates(event: Event | 'restarted', { effects }: Step): string |
 function faultOfPaid(before: State, event: Event | 'restarted', { state }: Step): string | undefined {
   if (state.phase !== 'paid' || before.phase === 'paid') return undefined
   const proof = event === 'restarted' ? undefined : chargesIn(event).find(({ id }) => id === state.charge)
-  const proves = proof !== undefined && proof.status === 'successful' && proof.paid && !proof.livemode
+  const proves = proof !== undefined && proof.status === 'successful' && proof.paid && !proof.livemode && proof.refundedMinor === 0
     && proof.amountMinor === ORDER.amountMinor && proof.currency === ORDER.currency
   return proves ? undefined : `I3: the gateway says paid, and did not read it of ${state.charge}`
 }
@@ -193,19 +201,24 @@ function openMoney({ gateway, omise, books, past }: World): readonly string[] {
     open.push('R1: the register was told "not paid", and the money is kept')
   }
   if (past.told?.ending.outcome === 'paid' && kept !== past.told.charge) open.push('R1: the register was told PAID, and the gateway does not know it')
-  return [...open, ...openBooks(omise, books.posted)]
+  return [...open, ...openBooks(omise, books.posted, kept)]
 }
 
-/** The books say what Omise has: what came in, and what went back. */
-function openBooks(omise: readonly Charge[], posted: readonly string[]): readonly string[] {
-  const sum = (account: string): number => posted.reduce((total, each) =>
-    total + each.split(': ')[1]!.split(', ').reduce((of, line) => of + (line.startsWith(`${account} `) ? Number(line.split(' ')[1]) : 0), 0), 0)
+/** The books say what Omise has: what came in and what went back, and whose it is. */
+function openBooks(omise: readonly Charge[], posted: readonly string[], kept: string | null): readonly string[] {
   const open: string[] = []
   const owed = omise.reduce((total, each) => total + leftMinor(each), 0)
-  if (sum('receivable') + sum('fees') !== owed) open.push(`I9: Omise holds ${owed}, the books say ${sum('receivable') + sum('fees')}`)
+  const booked = sumOf(posted, 'receivable') + sumOf(posted, 'fees')
+  if (booked !== owed) open.push(`I9: Omise holds ${owed}, the books say ${booked}`)
+  const sold = omise.reduce((total, each) => total + (each.id === kept ? amountOf(each) : 0), 0)
+  if (sumOf(posted, 'sales') !== -sold) open.push(`I9: ${sold} was sold, the books say ${-sumOf(posted, 'sales')}`)
   for (const { id } of omise.filter(tookMoney)) {
-    const times = posted.filter((each) => each.startsWith(`sale paid ${id}:`) || each.startsWith(`late payment ${id}:`)).length
-    if (times !== 1) open.push(`I9: the payment of ${id} is posted ${times} times`)
+    const isPosted = posted.some((each) => each.startsWith(`${id === kept ? 'sale paid' : 'late payment'} ${id}: `))
+    if (!isPosted) open.push(`I9: the payment of ${id} is not posted as ${id === kept ? 'a sale' : 'late'}`)
   }
   return open
 }
+
+const sumOf = (posted: readonly string[], account: string): number =>
+  posted.flatMap((each) => each.split(': ')[1]!.split(', ')).filter((line) => line.startsWith(`${account} `))
+    .reduce((sum, line) => sum + Number(line.split(' ')[1]), 0)

@@ -6,7 +6,7 @@ import * as charge from '../../cloud/charge.js'
 import type { CloseReason, Ending } from '../../device/protocol/wire.js'
 import * as sale from '../../device/sale.js'
 import { view } from '../../device/view.js'
-import { faultOfGateway, faultOfPanel } from './invariants.js'
+import { faultOfDeadline, faultOfGateway, faultOfPanel } from './invariants.js'
 import { type Charge, codeOf, NOW, ORDER, seen, TERMINAL } from './omise.js'
 import { codeEnded, dueCharges, dueSales, refusedOften, timelessCharge, timelessSale } from './time.js'
 import type { Values } from './values.js'
@@ -126,10 +126,13 @@ export function createMachines({ one }: Values, { reasons }: { readonly reasons:
   const terminalTakes = twice((state: sale.State, event: sale.Event) => saleStep(state, sale.step(state, event, SALE_GIVEN)))
   const terminalRestarts = once((journal: sale.Recorded): SaleStep => {
     const step = saleStep(undefined, sale.restore(journal, SALE_GIVEN))
-    return step.code === undefined ? step : { ...step, fault: 'D1: a code is on the panel after a restart' }
+    return blamed(step, step.code === undefined ? undefined : 'D1: a code is on the panel after a restart')
   })
   const saleDeadlines = once((state: sale.State) =>
-    dueSales(state).map(([name, due]) => [name, saleStep(state, sale.step(due, { type: 'deadline reached' }, SALE_GIVEN))] as const))
+    dueSales(state).map(([name, due]) => {
+      const step = sale.step(due, { type: 'deadline reached' }, SALE_GIVEN)
+      return [name, blamed(saleStep(state, step), faultOfDeadline(sale.deadline(step.state)))] as const
+    }))
   const heardWord = twice((word: Word, late: boolean): sale.Event => wordHeard(word, late))
 
   /** Whatever comes, this word will never change anything at this terminal. */
@@ -160,7 +163,8 @@ export function createMachines({ one }: Values, { reasons }: { readonly reasons:
       charge.deadline(state) === undefined ? undefined : chargeStep(state, 'restarted', charge.restore(state, given(true)))),
     chargeDeadlines: once((state: charge.State) => dueCharges(state).map(([name, due]) => {
       const event: charge.Event = { type: 'deadline reached' }
-      return [name, chargeStep(state, event, charge.step(due, event, given(true)))] as const
+      const step = charge.step(due, event, given(true))
+      return [name, blamed(chargeStep(state, event, step), faultOfDeadline(charge.deadline(step.state)))] as const
     })),
     codeEnded: once((state: charge.State) => codeEnded(state)),
     refusedOften: once((state: charge.State) => refusedOften(state)),
@@ -229,6 +233,9 @@ function withoutReason(name: string, value: unknown): unknown {
   if (name === 'reason' || name === 'why') return 'it is over'
   return name === 'doubt' ? 'cancelled' : value
 }
+
+const blamed = <S extends { readonly fault: string | undefined }>(step: S, fault: string | undefined): S =>
+  ({ ...step, fault: step.fault ?? fault })
 
 // -- What a terminal may still come to, as far as words go ----------------------------------------------------------------
 

@@ -52,19 +52,20 @@ export function timelessCharge(state: charge.State): charge.State {
     case 'bound': // `reads` only chooses the pause.
       return { ...state, reversals, codeEndsAt: FAR, leaseEndsAt: FAR, reads: 0, readAt: FAR }
     case 'paid':
+      return { ...state, reversals, ...(state.refundsAt === undefined ? {} : { refundsAt: FAR }) }
     case 'closed':
     case 'exception':
       return { ...state, reversals }
   }
 }
 
-/** `tries` chooses the pause, and when a person is told; a refusal after many is a due state of its own. */
+/** `tries` chooses the pause, and when a person is told; the last of many refusals is a move of its own. */
 function timelessReversal(reversal: Reversal): Reversal {
   switch (reversal.phase) {
     case 'listing':
-    case 'refunding': return { ...reversal, since: NOW, tries: 0, at: FAR }
-    case 'reversed':  return { ...reversal, since: NOW, reversedAt: NOW }
-    case 'stuck':     return { ...reversal, since: NOW }
+    case 'refunding': return { ...reversal, since: NOW, refusals: 0, tries: 0, at: FAR }
+    case 'reversed':  return { ...reversal, since: NOW, refusals: 0, reversedAt: NOW }
+    case 'stuck':     return { ...reversal, since: NOW, refusals: 0 }
   }
 }
 
@@ -84,7 +85,7 @@ function duePhase(state: Exclude<charge.State, { phase: 'none' }>): [string, cha
       const read: [string, charge.State] = ['readAt', { ...state, readAt: NOW }]
       return state.closing === undefined ? [read, ['leaseEndsAt', leaseEnded(state)]] : [read]
     }
-    case 'paid':
+    case 'paid': return state.refundsAt === undefined ? [] : [['refundsAt', { ...state, refundsAt: NOW }]]
     case 'closed':
     case 'exception':
       return []
@@ -99,5 +100,5 @@ export const codeEnded = (state: charge.State): charge.State | undefined =>
 
 /** The same state after so many refused refunds that the next refusal is the last. */
 export const refusedOften = (state: charge.State): charge.State => state.phase === 'none' ? state : {
-  ...state, reversals: state.reversals.map((each) => ('tries' in each ? { ...each, tries: REFUSALS_MAX } : each)),
+  ...state, reversals: state.reversals.map((each) => ('tries' in each ? { ...each, refusals: REFUSALS_MAX } : each)),
 }

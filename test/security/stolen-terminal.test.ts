@@ -35,7 +35,7 @@ beforeEach(async () => {
   }
   link = fakeTerminalLink(() => undefined)
   effects = fakeChargeEffects(() => undefined)
-  const clock = fakeWallClock(START - 60_000)
+  const clock = fakeWallClock(START - 90_000)
   gateway = createGateway({
     store, link, effects, seal: await createSeal(await mintKey('gateway')),
     createOpener: (key) => createOpener(UpMessage, [key]), terms, clock, fatal: (error) => { throw error }, log: pino({ level: 'silent' }),

@@ -33,7 +33,7 @@ const brownout: Rates = {
 const badApi: Rates = {
   'API unreachable': 1, 'API request lost': 0.02, 'API answer lost': 0.03, 'API executed late': 0.03, 'API failed': 0.03,
   'API refused': 0.01, 'API says something new': 0.02, 'payment disputed': 0.02, 'list lagging': 0.2, 'webhook lost': 0.2, 'webhook duplicated': 0.1, 'webhook late': 0.1,
-  'webhook early': 0.1, 'paid after expiry': 0.5, 'refunded elsewhere': 0.02, 'refund answer lost': 0.2,
+  'webhook early': 0.1, 'paid after expiry': 0.5, 'refunded elsewhere': 0.02, 'refund answer lost': 0.5,
 }
 const badDisk: Rates = {
   'write failed': 0.02, 'power cut while recording': 0.02, 'acknowledged record lost': 1, 'amnesia': 0.7, 'journal damaged': 0.7,

@@ -167,11 +167,13 @@ export function createHost(options: HostOptions): Host {
     engine.after(BACKUP_EVERY_MS, 'backup', backUp)
   }
 
-  const enrol = (id: string): Promise<void> => open().addTerminal({ id, key: keyOf(id), passwordHash: '' }, epoch + engine.now())
+  /** For whoever looks from outside. */
+  let outside = open()
+  const enrol = (id: string): Promise<void> => outside.addTerminal({ id, key: keyOf(id), passwordHash: '' }, epoch + engine.now())
 
   return {
     async thaw(terminal) {
-      const isFrozen = (await open().terminal(terminal))?.frozen != null
+      const isFrozen = (await outside.terminal(terminal))?.frozen != null
       if (isFrozen) await enrol(terminal)
       return isFrozen
     },
@@ -199,6 +201,7 @@ export function createHost(options: HostOptions): Host {
       kill(downMs)
       engine.note('gateway', 'restored from a backup', engine.now() - backup.at)
       db = keep(new Database(backup.bytes))
+      outside = open()
       witness.restored(engine.now() - backup.at)
     },
     jump(ms) {
@@ -209,7 +212,7 @@ export function createHost(options: HostOptions): Host {
       offset = 0
       engine.note('gateway', 'clock is right')
     },
-    store: open,
+    store: () => outside,
     close() { for (const it of kept) it.close() },
   }
 }

@@ -55,6 +55,9 @@ const WEIGHTS: Readonly<Record<Behaviour, number>> = {
   'cancels while paying': 4, 'walks away': 4, 'pays twice': 3, 'has no money': 4, 'is rejected': 2,
 }
 
+/** How often the bank takes its time: most of all when it matters. */
+const SLOW_BANK: Readonly<Partial<Record<Behaviour, number>>> = { 'pays at the last moment': 0.6, 'cancels while paying': 0.5 }
+
 interface Counter {
   readonly box: Box
   readonly chance: Dice
@@ -167,7 +170,7 @@ export function createPeople({ seed, engine, faults, api, codeLifetimeMs, tried,
     const charge = api.scan(payload)
     if (charge === undefined) return
     if (charge.state.status !== 'pending') return tried(charge.id, behaviour, 'refused')
-    const bankMs = chance.chance(0.1) ? chance.between(3_000, 25_000) : chance.between(300, 2_500)
+    const bankMs = chance.chance(SLOW_BANK[behaviour] ?? 0.1) ? chance.between(3_000, 25_000) : chance.between(300, 2_500)
     engine.after(bankMs, 'bank', () => {
       const outcome = api.settle(charge.id, failureCode)
       engine.note(box.name, `customer ${behaviour}: ${outcome}`, charge.id)
