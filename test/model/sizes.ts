@@ -23,6 +23,17 @@ export const SIZES = {
   backup: { ...quick, crashes: 3, amnesia: 'old' },
   /** An Omise that lags, answers oddly, and is refunded by hand. */
   api: { ...quick, crashes: 0, chargesMax: 2, desk: true, listLags: true, oddCharges: true },
+
+  // Larger ones, a minute or more each.
+
+  /** Codes are paid that nobody was shown, so that there is money for two charges of one sale. */
+  unseen: { ...quick, crashes: 0, chargesMax: 2, unseenPaid: true, lateWallet: false },
+  /** The gateway loses its records of a sale that has two charges. */
+  'two-lives': { ...quick, crashes: 0, chargesMax: 2, amnesia: 'old' },
+  /** It is restored from a backup of any moment of the sale. */
+  'any-backup': { ...quick, amnesia: 'any' },
+  /** Every reason of an ending is another ending. */
+  reasons: { ...quick, crashes: 1, chargesMax: 2, reasons: true },
 } as const satisfies Record<string, Size>
 
 export type SizeName = keyof typeof SIZES
