@@ -85,6 +85,8 @@ export type State =
       readonly refundedMinor: number
       /** More went back: when its refunds are listed again, if that list does not come. */
       readonly refundsAt?: EpochMs
+      /** Its terminal lost its journal since, and a person was told. */
+      readonly forgotten?: true
     }
   | OfSale & { readonly phase: 'closed'; readonly charge: string | null; readonly reason: string }
   | OfSale & { readonly phase: 'exception'; readonly charge: string | null; readonly reason: string; readonly told: Ending }
@@ -427,10 +429,10 @@ function ended(state: In<'paid' | 'closed' | 'exception'>, event: PhaseEvent, gi
     case 'charges found':
       return extras(state, event.charges, given)
     case 'terminal forgot': {
-      if (state.phase !== 'paid') return stay(state)
+      if (state.phase !== 'paid' || state.forgotten === true) return stay(state)
       const { charge, order: { amountMinor, currency } } = state
       const reason = 'paid, and the terminal lost its journal: were the goods given?'
-      return { ...stay(state), concerns: [{ key: `forgotten ${charge}`, charge, amountMinor, currency, reason }] }
+      return { ...stay({ ...state, forgotten: true }), concerns: [{ key: `forgotten ${charge}`, charge, amountMinor, currency, reason }] }
     }
     case 'dispute seen': {
       const { amountMinor, currency } = state.order

@@ -47,8 +47,13 @@ export interface Tools {
 
 /** A terminal that has not said hello to us by then has no link: until then its requests may be for an earlier life of ours. */
 const LOOK_FIRST_MS = 90_000
-/** Two boots that take turns this often are two boxes. */
-const RETURNS_MAX = 2
+/**
+ * Two boots that take turns this often, within this time, are two boxes. Hellos that waited in a broker come in one burst, and a
+ * late one comes once; two boxes push each other off the broker every half a minute or faster.
+ */
+const RETURNS_MAX = 4
+const RETURNS_MS = 600_000
+const BURST_MS = 5_000
 const REPLY_KEPT_MS = 7 * 86_400_000
 const PRUNE_EVERY_MS = 3_600_000
 const SAY_RETRY_MS = 2_000
@@ -194,8 +199,8 @@ export function createGateway({ store, link, effects, seal, createOpener, terms,
   async function rememberBoot({ terminal, epoch, boot, openSales, forgot }: Extract<UpMessage, { type: 'hello' }>): Promise<void> {
     const known = await store.boots(terminal)
     if (known?.boot === boot) return
-    const returns = (known?.returns ?? 0) + (known?.previous === boot ? 1 : 0)
-    const seen: Boots = { epoch, boot, previous: known?.boot ?? null, returns }
+    const seen: Boots = { epoch, boot, previous: known?.boot ?? null, ...returnsOf(known, boot, clock.now()) }
+    const { returns } = seen
     await store.rememberBoots(terminal, seen)
     if (returns >= RETURNS_MAX) {
       await store.freeze(terminal, 'two boxes use its identity')
@@ -418,6 +423,13 @@ export function createGateway({ store, link, effects, seal, createOpener, terms,
       await link.close()
     },
   }
+}
+
+function returnsOf(known: Boots | undefined, boot: string, now: number): Pick<Boots, 'returns' | 'returnedAt'> {
+  const { returns = 0, returnedAt = 0, previous = null } = known ?? {}
+  const ago = now - returnedAt
+  if (previous !== boot || (ago >= 0 && ago < BURST_MS)) return { returns, returnedAt }
+  return { returns: (ago < RETURNS_MS ? returns : 0) + 1, returnedAt: now }
 }
 
 function sameOrder(state: Exclude<State, { phase: 'none' }>, terminal: string, order: Order): boolean {

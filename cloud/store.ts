@@ -26,8 +26,9 @@ export interface Boots {
   readonly epoch: number
   readonly boot: string
   readonly previous: string | null
-  /** How often the previous one came back. */
+  /** How often the previous one came back of late, and when it did last. */
   readonly returns: number
+  readonly returnedAt: number
 }
 
 /** A sealed word on its way to a terminal. `re` names the request it answers, if any. */

@@ -105,6 +105,12 @@ export function createTerminal(tools: Tools): Terminal {
     refresh()
   }
 
+  /** A register that waits for its sale's answer would take a NO to noise on the line for it. */
+  function isAwaited(): boolean {
+    const isSettled = state.phase === 'settled' && state.told
+    return state.phase !== 'idle' && !isSettled && state.sale.askedBy === 'register'
+  }
+
   function takeInput(from: NamedSource, input: Input): void {
     if (!started) return answer(from, { answer: 'no', reason: 'starting' })
     switch (input.type) {
@@ -118,12 +124,12 @@ export function createTerminal(tools: Tools): Terminal {
         const amount = parseAmount(input.amount, terms.currency)
         if (amount !== undefined) return post({ type: 'amount asked', amount })
         count('not an amount')
-        return answer(from, { answer: 'no', reason: 'not an amount' })
+        return isAwaited() ? undefined : answer(from, { answer: 'no', reason: 'not an amount' })
       }
       case 'nonsense received':
         count('nonsense')
         log.warn({ kind: from.kind, what: input.what }, 'nonsense from a source')
-        return answer(from, { answer: 'no', reason: 'not understood' })
+        return isAwaited() ? undefined : answer(from, { answer: 'no', reason: 'not understood' })
     }
   }
 

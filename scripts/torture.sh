@@ -33,8 +33,9 @@ done
 # scaled N: N is the size in 20 minutes.
 scaled() { echo $(($1 * minutes / 20 > 0 ? $1 * minutes / 20 : 1)); }
 
-# A new beginning each day, so that what is explored is not the same for ever; a seed that fails is printed.
-seed=${PLINTH_SEED:-$(date -u +%Y%m%d)}
+# The same beginning for every change, so that a change is judged and not a day; who gives it more time explores anew.
+seed=${PLINTH_SEED:-20000}
+((minutes == 20)) || seed=${PLINTH_SEED:-$(date -u +%Y%m%d)}
 
 layer() {
   case $1 in

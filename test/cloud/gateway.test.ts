@@ -560,6 +560,7 @@ describe('two boxes with one identity', () => {
   const charging = async (): Promise<readonly boolean[]> => (await words()).flatMap((word) => (word.type === 'welcome' ? [word.charging] : []))
   const greet = async (...boots: readonly string[]): Promise<void> => {
     for (const boot of boots) {
+      clock.jumpTo(clock.now() + 30_000)
       const before = link.published.length
       await say(hello(`hello-${before}`, boot))
       await published(before + 1)
@@ -567,8 +568,8 @@ describe('two boxes with one identity', () => {
   }
 
   test('are found when they take turns: neither may sell, and a person is called', async () => {
-    await greet('a', 'b', 'a', 'b')
-    expect(await charging()).toEqual([true, true, true, false])
+    await greet('a', 'b', 'a', 'b', 'a', 'b')
+    expect(await charging()).toEqual([true, true, true, true, true, false])
     await say(open())
     await until('a refusal', () => gateway.refused()['frozen'] === 1)
     expect(effects.executed).toEqual([])
@@ -577,13 +578,21 @@ describe('two boxes with one identity', () => {
     expect((await charging()).at(-1)).toBe(false)
   })
 
+  test('are not hellos of two starts that waited in the broker and come in one burst', async () => {
+    for (const [at, boot] of ['a', 'b', 'a', 'b', 'a', 'b', 'a', 'b'].entries()) {
+      await say(hello(`hello-${at}`, boot))
+      await published(at + 1)
+    }
+    expect(await charging()).not.toContain(false)
+  })
+
   test('are not one box that is started again and again', async () => {
     await greet('a', 'a', 'b', 'b', 'c', 'd', 'd', 'e')
     expect(await charging()).not.toContain(false)
   })
 
   test('stay frozen over a restart of the gateway, until the terminal is enrolled anew', async () => {
-    await greet('a', 'b', 'a', 'b')
+    await greet('a', 'b', 'a', 'b', 'a', 'b')
     await restart()
     await greet('b')
     expect(await charging()).toEqual([false])

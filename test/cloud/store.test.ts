@@ -359,7 +359,7 @@ describe('terminals', () => {
 
   test('stay frozen, with the reason, until they are enrolled anew; then their past starts are forgotten', async () => {
     const terminal = { id: 'T-1', key: publicPart(await mintKey('T-1')), passwordHash: '' }
-    const boots = { epoch: 7, boot: 'b'.repeat(32), previous: 'a'.repeat(32), returns: 2 }
+    const boots = { epoch: 7, boot: 'b'.repeat(32), previous: 'a'.repeat(32), returns: 2, returnedAt: START }
     await store.addTerminal(terminal, START)
     expect(await store.boots('T-1')).toBeUndefined()
     await store.rememberBoots('T-1', boots)

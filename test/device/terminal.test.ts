@@ -131,6 +131,15 @@ describe('at power-up', () => {
     await vi.waitFor(() => expect(counter.register.answers).toEqual([{ answer: 'ok', amount: '25.00', sale: SALE, charge: CHARGE }]))
   })
 
+  test('noise on the line is not answered while the register waits: it would take a NO for its sale\'s', async () => {
+    const counter = await open({ journalHolds: opened })
+    counter.register.give({ type: 'nonsense received', what: 'xx' })
+    counter.register.give({ type: 'amount asked', amount: '2x.00' })
+    counter.link.judge(PAID)
+    await vi.waitFor(() => expect(counter.register.answers).toEqual([{ answer: 'ok', amount: '25.00', sale: SALE, charge: CHARGE }]))
+    expect(counter.terminal.status().refused).toMatchObject({ 'nonsense': 1, 'not an amount': 1 })
+  })
+
   test('an outcome that was not told is told now, and one that was is not', async () => {
     const settled = { phase: 'settled', sale: opened.sale, verdict: { ending: PAID, charge: CHARGE } } as const
     const untold = await open({ journalHolds: { ...settled, told: false } })

@@ -127,12 +127,13 @@ export function explore<S>(model: Model<S>, { statesMax = Infinity, firstOnly = 
     const all = keys.flatMap((_, number) => (isSeenTo[number] === 1 ? [] : [number]))
     const open = new Map(all.map((number) => [number, model.open(model.state(keys[number]!))]))
     // A stuck state is blamed for what stays open in the best state it can still come to.
+    const nearest = new Map<string, number>()
     for (const best of [...all].sort((one, other) => open.get(one)!.length - open.get(other)!.length || other - one)) {
       if (isSeenTo[best] === 1) continue
       const what = open.get(best)!.join('; ')
-      const nearest = spread(isSeenTo, [best], into).reduce((one, other) => Math.min(one, other))
-      if (!findings.has(what)) findings.set(what, { what: `${what} -- for ever`, trace: traceTo(nearest) })
+      nearest.set(what, spread(isSeenTo, [best], into).reduce((one, other) => Math.min(one, other), nearest.get(what) ?? Infinity))
     }
+    for (const [what, number] of nearest) findings.set(what, { what: `${what} -- for ever`, trace: traceTo(number) })
     return all
   }
 

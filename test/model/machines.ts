@@ -248,11 +248,11 @@ function statesAhead(terminal: Terminal, word: Word): readonly sale.State[] {
 }
 
 function ahead(state: sale.State, word: Word): readonly sale.State[] {
-  const settled = (ending: Ending): sale.State =>
-    ({ phase: 'settled', sale: SALE, verdict: { ending, charge: word.charge }, told: true, clearAt: NOW })
+  const endings: readonly Ending[] = [{ outcome: 'paid', paidAt: new Date(NOW).toISOString() }, { outcome: 'unpaid', reason: 'cancelled' }]
+  const ends: readonly sale.State[] = [sale.initial, ...endings.flatMap((ending) => [true, false].map((told): sale.State =>
+    ({ phase: 'settled', sale: SALE, verdict: { ending, charge: word.charge }, told, clearAt: NOW })))]
   const resolving = (offer: sale.OfferedCode | undefined): sale.State =>
     ({ phase: 'resolving', sale: SALE, doubt: 'cancelled', offer, tries: 1, retryAt: NOW })
-  const ends = [settled({ outcome: 'paid', paidAt: new Date(NOW).toISOString() }), settled({ outcome: 'unpaid', reason: 'cancelled' }), sale.initial]
   switch (state.phase) {
     case 'idle':       return [state]
     case 'opening':    return [state, resolving(undefined), ...ends]

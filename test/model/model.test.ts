@@ -1,9 +1,27 @@
 import { describe, expect, test } from 'vitest'
+import type * as charge from '../../cloud/charge.js'
+import type * as sale from '../../device/sale.js'
 import { explore, type Model, type Move } from './explore.js'
 import type { Machines } from './machines.js'
 import { modelOf, SIZES } from './sizes.js'
 import { createKeys, createValues } from './values.js'
 import { PARTS, type World } from './world.js'
+
+/** What comes to a terminal in the model: no keys, since a sale begins when its amount is asked. */
+const SALE_EVENTS: Readonly<Record<sale.Event['type'], boolean>> = {
+  'digit pressed': false, 'clear pressed': false, 'enter pressed': false, 'cancel pressed': true, 'amount asked': true,
+  'offer received': true, 'verdict received': true, 'reversal received': true, 'code not shown': true, 'outcome told': true,
+  'link restored': true, 'deadline reached': true,
+}
+
+/** A dispute only adds to the exception list. */
+const CHARGE_EVENTS: Readonly<Record<charge.Event['type'], boolean>> = {
+  'sale opened': true, 'sale asked after': true, 'close asked': true, 'terminal forgot': true, 'charge seen': true, 'dispute seen': false,
+  'charge created': true, 'create refused': true, 'create unanswered': true, 'charges found': true, 'find unanswered': true,
+  'code read': true, 'code unreadable': true, 'code unanswered': true, 'charge read': true, 'expire refused': true,
+  'charge unanswered': true, 'hint received': true, 'deadline reached': true, 'refunds listed': true, 'refunds unanswered': true,
+  'refund made': true, 'refund refused': true, 'refund unanswered': true,
+}
 
 /** A toy: a walk over numbered places. `1!` is a sure way to 1, `1?` a lucky one. */
 function walk(ways: Readonly<Record<number, string>>, { wrong = [] as number[], settled = [0] } = {}): Model<number> {
@@ -139,6 +157,37 @@ describe('one sale, whatever breaks', () => {
     expect(report).toMatchObject({ bad: 0, stuck: 0, cut: false })
     expect(report.states).toBeGreaterThan(15_000)
     expect(report.settled).toBeGreaterThan(1_000)
+  })
+
+  test('meets every phase of both machines, and every event but those that are named here', () => {
+    const met = { sale: new Set<string>(), charge: new Set<string>(), phases: new Set<string>() }
+    const watch = (machines: Machines): Machines => ({
+      ...machines,
+      terminalTakes(state, event) {
+        met.sale.add(event.type)
+        met.phases.add(state.phase)
+        return machines.terminalTakes(state, event)
+      },
+      gatewayTakes(state, event) {
+        met.charge.add(event.type)
+        met.phases.add(state.phase)
+        return machines.gatewayTakes(state, event)
+      },
+      saleDeadlines(state) {
+        met.sale.add('deadline reached')
+        return machines.saleDeadlines(state)
+      },
+      chargeDeadlines(state) {
+        met.charge.add('deadline reached')
+        return machines.chargeDeadlines(state)
+      },
+    })
+    explore(modelOf({ ...SIZES.quick, crashes: 0, oddCharges: true, listLags: true }, watch).model)
+    const expected = (events: Readonly<Record<string, boolean>>): readonly string[] => Object.keys(events).filter((event) => events[event]).sort()
+    expect([...met.sale].sort()).toEqual(expected(SALE_EVENTS))
+    expect([...met.charge].sort()).toEqual(expected(CHARGE_EVENTS))
+    expect([...met.phases].sort()).toEqual(
+      ['bound', 'closed', 'exception', 'idle', 'intent', 'none', 'opening', 'paid', 'presenting', 'resolving', 'settled'])
   })
 
   const found = (spoil: (machines: Machines) => Machines): readonly string[] =>

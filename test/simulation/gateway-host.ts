@@ -57,6 +57,8 @@ export interface Host {
   /** Gives up what it has for the oldest backup that is no older than this. */
   restore(maxAgeMs: number, downMs: number): void
   jump(ms: number): void
+  /** Somebody sets its clock right. */
+  setClock(): void
   /** The right time, and a process. */
   heal(): void
   /** An operator has looked, and makes a terminal known anew that was frozen. False when it was not. */
@@ -161,6 +163,11 @@ export function createHost(options: HostOptions): Host {
     engine.after(downMs, 'gateway restarts', boot)
   }
 
+  function setClock(): void {
+    offset = 0
+    engine.note('gateway', 'clock is right')
+  }
+
   function backUp(): void {
     backups.push({ at: engine.now(), bytes: db.serialize() })
     if (backups.length > BACKUPS_KEPT) backups.shift()
@@ -208,9 +215,10 @@ export function createHost(options: HostOptions): Host {
       offset += Math.round(ms)
       engine.note('gateway', 'clock jumps', Math.round(ms))
     },
+    setClock,
     heal() {
-      offset = 0
-      engine.note('gateway', 'clock is right')
+      setClock()
+      engine.after(1_000, 'gateway restarts', boot)
     },
     store: () => outside,
     close() { for (const it of kept) it.close() },

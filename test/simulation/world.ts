@@ -270,7 +270,7 @@ export async function runWorld({ shape, source, sunny, bend = {}, linesKept }: W
       const wrongMs = 20 * MINUTE * u + MINUTE
       host.jump(ms)
       oracle.trouble(engine.now() + wrongMs)
-      engine.after(wrongMs, 'clock corrected', () => host.heal())
+      engine.after(wrongMs, 'clock corrected', () => host.setClock())
     })
     at('API unreachable', 'api', (u) => {
       const ms = 2_000 + u * u * 300_000
