@@ -59,7 +59,7 @@ export type State =
       readonly closing: Closing | undefined
       /** The charge whose code the terminal shows, as it says: of several that carry the sale this one is ours. */
       readonly showing: string | null
-      /** A charge that is found now was made by an earlier life of ours, whose records are lost: who was told what is not known. */
+      /** Our records of the sale, or its terminal's, were lost on the way: when it turns out paid, who was told is not known. */
       readonly recovered: boolean
       readonly since: EpochMs
       readonly tries: number
@@ -346,7 +346,7 @@ function intent(state: In<'intent'>, event: PhaseEvent, given: Given): Step {
         ...state, asked: event.request, showing: event.showing ?? state.showing, closing: state.closing ?? { reason: event.reason },
       })
     case 'terminal forgot':
-      return stay({ ...state, closing: state.closing ?? { reason: 'restarted' } })
+      return stay({ ...state, recovered: true, closing: state.closing ?? { reason: 'restarted' } })
     case 'charge seen': // The find that is under way sees all of them.
     case 'dispute seen':
     case 'find unanswered': // The deadline asks again.
@@ -386,7 +386,7 @@ function bound(state: In<'bound'>, event: PhaseEvent, given: Given): Step {
       return isAnother(state.charge, event.showing) ? reconsider(closing, event.showing, given) : expire(closing, given)
     }
     case 'terminal forgot':
-      return expire({ ...state, closing: state.closing ?? { reason: 'restarted' } }, given)
+      return expire({ ...state, recovered: true, closing: state.closing ?? { reason: 'restarted' } }, given)
     case 'sale opened':
     case 'sale asked after': {
       const asked = { ...state, asked: event.request ?? state.asked }
@@ -561,7 +561,7 @@ function conclude(state: In<'bound'>, charge: ChargeSeen, given: Given): Step {
       const next: In<'paid'> = {
         phase: 'paid', terminal, order, asked: null, reversals, charge: charge.id, paidAt, refundedMinor: 0,
       }
-      const concerns = recovered ? [concernOf('recovered', charge, 'paid, but our records of the sale were lost: were the goods given?')] : []
+      const concerns = recovered ? [concernOf('recovered', charge, 'paid, but records of the sale were lost: were the goods given?')] : []
       return { ...verdict(next, asked), entries: [salePaid(order, charge)], concerns }
     }
     case 'failed':

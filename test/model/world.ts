@@ -6,9 +6,10 @@
  *   terminal --requests--> gateway --calls--> Omise
  *            <--words-----         <-answers-
  *
- * What was ever said stays under way for ever: `requests` and `words` only grow, and each may arrive at any time, any
- * number of times, or never. That is loss, repetition, delay and reordering without bound. It also covers the outbox: a
- * word that is said again after a crash is one that was delayed. A call to Omise is answered once, or never.
+ * What was ever said stays under way for ever: each of `requests` and `words` may arrive at any time, any number of times, or
+ * never. That is loss, repetition, delay and reordering without bound. It also covers the outbox: a word that is said again
+ * after a crash is one that was delayed. A call to Omise is answered once, or never. What nobody can notice any more is
+ * forgotten (draft.ts), so that worlds without a difference are one.
  */
 import * as charge from '../../cloud/charge.js'
 import type * as sale from '../../device/sale.js'
