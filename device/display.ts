@@ -3,7 +3,7 @@
  * go to it, as the offered text. It decides nothing about a sale; it says when one's code could not be shown.
  */
 import type { Logger } from 'pino'
-import type { Hardware, LampPattern } from '../drivers/driver.js'
+import type { Frame, Hardware, LampPattern, Refresh } from '../drivers/driver.js'
 import type { Clock } from './clock.js'
 import { blankFrame, type Renderer } from './render.js'
 import type { View } from './view.js'
@@ -40,22 +40,24 @@ interface Wanted {
 
 export function createDisplay({ hardware: { panel, lamps }, renderer, clock, log }: DisplayTools, events: DisplayEvents): Display {
   let wanted: Wanted | undefined
-  /** What stands on the panel; '' when nobody can know. */
-  let shownKey = ''
+  /** What stands on the panel; undefined when nobody can know. */
+  let shown: Wanted | undefined
   let lampsShown: LampPattern | undefined
   let drawing: Promise<void> | undefined
   let panelFault = false
   let codeFault = false
   let retryAt = 0
+  /** Said once, not at every try: a panel may be missing for days. */
+  let complaint = ''
 
   async function drawLatest(): Promise<void> {
-    while (wanted !== undefined && wanted.key !== shownKey) {
+    while (wanted !== undefined && wanted.key !== shown?.key) {
       const drawn = wanted
       try {
-        if (await drawOne(drawn)) shownKey = drawn.key
+        if (await drawOne(drawn)) shown = drawn
       } catch (error) {
-        log.error({ error }, 'panel fault')
-        shownKey = '' // It may have failed before, after, or halfway.
+        complain(error)
+        shown = undefined // It may have failed before, after, or halfway.
         retryLater()
         if (drawn.sale !== undefined) events.codeNotShown(drawn.sale)
         return
@@ -65,22 +67,36 @@ export function createDisplay({ hardware: { panel, lamps }, renderer, clock, log
 
   /** False when this picture was no longer wanted by the time it could have been drawn. Throws when it is not visible. */
   async function drawOne({ view, key, sale }: Wanted): Promise<boolean> {
-    const frame = renderer.render(view)
-    if (view.screen === 'scan to pay') {
-      const reading = await renderer.readBack(frame, view.payload)
-      if (reading !== 'matches') {
-        log.error({ sale, reading }, 'code does not read back')
-        codeFault = true
-        if (sale !== undefined) events.codeNotShown(sale)
-        return true // Dealt with, though not drawn: this code is never tried again.
-      }
-      if (wanted?.key !== key) return false // The sale may have ended meanwhile: no code after its end.
+    const frame = view.screen === 'scan to pay' ? await renderCode(view, sale) : renderer.render(view)
+    if (frame === undefined) {
+      codeFault = true
+      if (sale !== undefined) events.codeNotShown(sale)
+      return true // Dealt with, though not drawn: this code is never tried again.
     }
-    await panel.draw(frame)
+    if (view.screen === 'scan to pay' && wanted?.key !== key) return false // The sale may have ended meanwhile: no code after its end.
+    await panel.draw(frame, refreshBetween(shown?.view, view))
     if (view.screen === 'scan to pay') log.info({ sale }, 'code shown')
     setPanelFault(false)
     events.drawn(view, sale)
     return true
+  }
+
+  /** A picture that reads back; with the brand's mark if it can be. */
+  async function renderCode(view: Extract<View, { screen: 'scan to pay' }>, sale: string | undefined): Promise<Frame | undefined> {
+    for (const way of [renderer, renderer.unmarked]) {
+      if (way === undefined) continue
+      const frame = way.render(view)
+      const reading = await way.readBack(frame, view.payload)
+      if (reading === 'matches') return frame
+      const plan = way.plan(view.payload)
+      log.error({ sale, why: plan.fits ? reading : plan.text, mark: way.unmarked !== undefined }, 'code does not read back')
+    }
+    return undefined
+  }
+
+  function complain(error: unknown): void {
+    if (String(error) !== complaint) log.error({ error }, 'panel fault')
+    complaint = String(error)
   }
 
   function retryLater(): void {
@@ -92,6 +108,10 @@ export function createDisplay({ hardware: { panel, lamps }, renderer, clock, log
   function setPanelFault(fault: boolean): void {
     if (panelFault === fault) return
     panelFault = fault
+    if (!fault) {
+      complaint = ''
+      log.info('panel draws again')
+    }
     events.changed()
   }
 
@@ -99,7 +119,7 @@ export function createDisplay({ hardware: { panel, lamps }, renderer, clock, log
     if (clock.now() < retryAt) return
     drawing ??= drawLatest().finally(() => {
       drawing = undefined
-      if (wanted !== undefined && wanted.key !== shownKey) start() // Asked for while the last one was ending.
+      if (wanted !== undefined && wanted.key !== shown?.key) start() // Asked for while the last one was ending.
     })
   }
 
@@ -113,7 +133,7 @@ export function createDisplay({ hardware: { panel, lamps }, renderer, clock, log
     async blank() {
       wanted = undefined
       await drawing
-      shownKey = ''
+      shown = undefined
       lamps.show('off')
       lampsShown = 'off'
       try {
@@ -128,3 +148,17 @@ export function createDisplay({ hardware: { panel, lamps }, renderer, clock, log
     codeFault: () => codeFault,
   }
 }
+
+/**
+ * Ghosts of e-ink can still be scanned: a code comes clean, and is swept away. The first screen comes clean too, since it
+ * stays for hours.
+ */
+function refreshBetween(last: View | undefined, next: View): Refresh {
+  if (last === undefined || (isIdle(next) && !isIdle(last))) return 'clean'
+  if (codeOf(last) === codeOf(next)) return 'quick'
+  return codeOf(next) === '' ? 'swept' : 'clean'
+}
+
+const codeOf = (view: View): string => (view.screen === 'scan to pay' ? view.payload : '')
+
+const isIdle = (view: View): boolean => view.screen === 'enter amount' && view.digits === ''

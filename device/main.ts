@@ -8,15 +8,16 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { v7 as uuidv7 } from 'uuid'
-import { type OpenHardware, openHardware } from '../drivers/open.js'
+import { disputedSize, type OpenHardware, openHardware } from '../drivers/open.js'
 import { configHash, loadConfig } from '../firmware-config/load.js'
-import { formatProblems } from '../firmware-config/problems.js'
+import { formatProblems, type Problem } from '../firmware-config/problems.js'
 import type { Config } from '../firmware-config/schema.js'
 import { checkIdentity, checkTogether } from './check.js'
 import { monotonicClock } from './clock.js'
 import { createCloudLink } from './cloud-link.js'
 import { claimJournal, type Journal, type JournalClaim } from './journal.js'
 import { createLog } from './log.js'
+import { readMark } from './mark.js'
 import { createMqttTransport } from './mqtt-transport.js'
 import { createOpener, createSeal } from './protocol/seal.js'
 import { DownMessage } from './protocol/wire.js'
@@ -30,14 +31,11 @@ const EXIT_CONFIG = 2
 /** A slow e-ink panel first ends its picture and then shows white, 4 s each; the unit's TimeoutStopSec is 15 s. */
 const STOP_MS = 12_000
 
-const rendererFor = ({ profile: { panel: { widthPx, heightPx, pitchMm } }, site }: Config): Renderer =>
-  createRenderer({ size: { widthPx, heightPx, pitchMm }, ...site })
-
-async function openTerminal(config: Config, log: Logger): Promise<{ terminal: Terminal; close: () => Promise<void> }> {
+async function openTerminal({ config, renderer }: Checked, log: Logger): Promise<{ terminal: Terminal; close: () => Promise<void> }> {
   const clock = monotonicClock
   const stop = (): boolean => process.kill(process.pid, 'SIGINT')
   const open = (): Promise<OpenHardware> => openHardware(config.profile, {
-    log, stdin: process.stdin, interrupt: stop, now: () => clock.now(), random: Math.random,
+    log, stdin: process.stdin, interrupt: stop, now: () => clock.now(), alarm: (at, ring) => clock.alarm(at, ring), random: Math.random,
   })
   const { hardware, journal } = await openBox(config.journal, open, log)
   const { identity } = config
@@ -54,7 +52,7 @@ async function openTerminal(config: Config, log: Logger): Promise<{ terminal: Te
   }
   const { currency, method } = config.site
   const terminal = createTerminal({
-    hardware, journal, link, renderer: rendererFor(config), terms: { currency, method }, clock, wallMs: () => Date.now(),
+    hardware, journal, link, renderer, terms: { currency, method }, clock, wallMs: () => Date.now(),
     mint: { id: () => uuidv7(), nonce: () => randomBytes(16).toString('hex') },
     fatal: (error) => {
       log.fatal({ error }, 'journal could not be written')
@@ -110,25 +108,39 @@ function version(): string {
   return 'unknown'
 }
 
+interface Checked {
+  readonly config: Config
+  readonly renderer: Renderer
+  readonly report: readonly string[]
+}
+
 /** Exits with 2 and every problem at once when the configuration is bad. */
-async function configOrExit(file: string): Promise<{ readonly config: Config; readonly report: readonly string[] }> {
+async function configOrExit(file: string): Promise<Checked> {
   const loaded = loadConfig(file)
-  const problems = 'problems' in loaded ? loaded.problems : undefined
-  const checked = 'config' in loaded
-    ? checkTogether(loaded.config, (payload) => rendererFor(loaded.config).plan(payload))
-    : undefined
-  const keys = 'config' in loaded ? await checkIdentity(loaded.config.identity) : []
-  const all = [...problems ?? checked?.problems ?? [], ...keys]
-  if ('config' in loaded && checked !== undefined && all.length === 0) return { config: loaded.config, report: checked.report }
-  process.stderr.write(`${formatProblems(all)}\n`)
+  if ('problems' in loaded) return refuse(loaded.problems)
+  const { config, config: { site, profile: { panel }, identity } } = loaded
+  const brand = site.mark === undefined ? undefined : readMark(site.mark.file)
+  const { widthPx, heightPx, pitchMm } = panel
+  const mark = brand !== undefined && 'mark' in brand ? brand.mark : undefined
+  const renderer = createRenderer({ ...site, size: { widthPx, heightPx, pitchMm }, mark })
+  const { problems, report } = checkTogether(config, renderer.plan, await disputedSize(panel))
+  const all = [
+    ...problems, ...await checkIdentity(identity),
+    ...(brand !== undefined && 'problem' in brand ? [{ path: 'site.mark.file', problem: brand.problem }] : []),
+  ]
+  return all.length === 0 ? { config, renderer, report } : refuse(all)
+}
+
+function refuse(problems: readonly Problem[]): never {
+  process.stderr.write(`${formatProblems(problems)}\n`)
   process.exit(EXIT_CONFIG)
 }
 
 async function run({ config: file }: { config: string }): Promise<void> {
   process.umask(0o077) // The journal holds codes that can be paid.
-  const { config } = await configOrExit(file)
-  const log = createLog(config.log)
-  const { terminal, close } = await openTerminal(config, log)
+  const checked = await configOrExit(file)
+  const log = createLog(checked.config.log)
+  const { terminal, close } = await openTerminal(checked, log)
   let stopping = false
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {

@@ -1,5 +1,5 @@
 /**
- * From a code's text to modules that fit a panel, and back from the very bits that go to the panel.
+ * From a code's text to modules that fit a panel, onto the bits that go to it, and back from those very bits.
  * A code that cannot be read by a customer's camera is refused; a frame that does not read back as its payload is
  * never called a code. No network: the decoder's WebAssembly comes from the installed package.
  */
@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import encodeQR, { type ErrorCorrection } from 'qr'
 import { type Frame, strideBytes } from '../drivers/driver.js'
+import { stampMark } from './mark.js'
 import { PAYLOAD_CHARS_MAX } from './protocol/payload.js'
 
 export type Correction = 'Q' | 'M' | 'L'
@@ -25,6 +26,8 @@ export interface CodePlan {
   /** Side of the symbol alone, and with its quiet zone. */
   readonly symbolPx: number
   readonly outerPx: number
+  /** What stands in the middle, on a white square of so many modules (an odd number: it covers whole ones). */
+  readonly mark?: { readonly picture: Frame; readonly modules: number }
   readonly scan: ScanReport
 }
 
@@ -33,7 +36,7 @@ export interface ScanReport {
   readonly moduleMm: number
   readonly symbolMm: number
   readonly quietMm: number
-  /** About ten times the symbol: a rule of thumb of printers, not a standard. */
+  /** As far as ten times the symbol, a rule of thumb of printers; nearer where a telephone would see a module too small. */
   readonly comfortableMm: number
 }
 
@@ -50,8 +53,13 @@ export interface BoxPx {
 
 /** Below this a telephone at 15 cm has fewer than 3 camera pixels a module (panels-keypads-gpio.md, A5). */
 export const MODULE_MM_MIN = 0.38
-/** On a counter a larger symbol only pushes the customer away (customer-screen.md, 5c). */
+/** On a counter a larger symbol only pushes the customer away (customer-screen.md, 5c). The nearest whole dot to it. */
 export const SYMBOL_MM = 60
+/**
+ * At so many times a module's side a telephone (1080 lines of preview over 50 degrees) has 3.3 camera pixels for it, and
+ * reads every picture of the simulated ones; at 3 a few fail, and at 2.5 a third (panels-keypads-gpio.md, A5; test/camera/).
+ */
+const MODULES_AWAY = 350
 
 const LEVELS: readonly (readonly [Correction, ErrorCorrection])[] = [['Q', 'quartile'], ['M', 'medium'], ['L', 'low']]
 
@@ -66,28 +74,73 @@ const LADDER: readonly { readonly quietModules: 4 | 2; readonly dotsMin: number 
   { quietModules: 2, dotsMin: 2 },
 ]
 
-export function planCode(payload: string, box: BoxPx, pitchMm: number): CodePlan | CodeRefusal {
+/** How much of the symbol's side a mark may cover, by correction (customer-screen.md, 5c). Under L there is never one. */
+const MARK_SHARE: Readonly<Record<Correction, number>> = { Q: 0.2, M: 0.15, L: 0 }
+/** In fewer dots nobody would know the mark. */
+const MARK_PX_MIN = 10
+
+/**
+ * Version, correction, size of a module and quiet zone for this box; of the eight masks the encoder takes the one with
+ * the least penalty (ISO/IEC 18004, 7.8.3). A mark that would cost the quiet zone or the floor of a module is left out.
+ */
+export function planCode(payload: string, box: BoxPx, pitchMm: number, mark?: Frame): CodePlan | CodeRefusal {
   if (payload.length === 0 || payload.length > PAYLOAD_CHARS_MAX) {
     return { fits: false, refused: 'text too long', text: `a code of ${payload.length} characters; 1 to ${PAYLOAD_CHARS_MAX} can be shown` }
   }
   const sidePx = Math.min(box.widthPx, box.heightPx)
   const symbols = LEVELS.map(([correction, ecc]) => ({ correction, modules: encode(payload, ecc) }))
 
-  for (const { quietModules, dotsMin } of LADDER) {
-    for (const { correction, modules } of symbols) {
-      const modulePx = Math.min(
-        Math.floor(sidePx / (modules.length + 2 * quietModules)),
-        Math.max(2, Math.round(SYMBOL_MM / (modules.length * pitchMm))),
-      )
-      if (modulePx < dotsMin || modulePx * pitchMm < MODULE_MM_MIN) continue
-      return describe(modules, correction, quietModules, modulePx, pitchMm)
-    }
+  for (const picture of mark === undefined ? [undefined] : [mark, undefined]) {
+    const plan = climb(symbols, sidePx, pitchMm, picture)
+    if (plan !== undefined) return plan
   }
   const least = symbols.at(-1)?.modules.length ?? 0
   return {
     fits: false, refused: 'too fine for this panel',
     text: `a code of ${least} modules in ${sidePx} dots of ${pitchMm} mm would be finer than ${MODULE_MM_MIN} mm a module`,
   }
+}
+
+type Encoded = Pick<CodePlan, 'correction' | 'modules'>
+
+function climb(symbols: readonly Encoded[], sidePx: number, pitchMm: number, picture: Frame | undefined): CodePlan | undefined {
+  for (const { quietModules, dotsMin } of picture === undefined ? LADDER : LADDER.filter((rung) => rung.quietModules === 4)) {
+    for (const { correction, modules } of symbols) {
+      const modulePx = Math.min(
+        Math.floor(sidePx / (modules.length + 2 * quietModules)),
+        Math.max(2, Math.round(SYMBOL_MM / (modules.length * pitchMm))),
+      )
+      if (modulePx < dotsMin || modulePx * pitchMm < MODULE_MM_MIN) continue
+      const plan = describe(modules, correction, quietModules, modulePx, pitchMm)
+      if (picture === undefined) return plan
+      const covered = oddBelow(MARK_SHARE[correction] * modules.length)
+      if (covered * modulePx >= MARK_PX_MIN) return { ...plan, mark: { picture, modules: covered } }
+    }
+  }
+  return undefined
+}
+
+/** A symbol's side is an odd number of modules, so what stands in its very middle and covers whole ones is, too. */
+const oddBelow = (modules: number): number => 2 * Math.floor((modules + 1) / 2) - 1
+
+/** Puts the symbol, without its quiet zone, and its mark onto a picture that is white there. */
+export function stampCode(frame: Frame, { modules, modulePx, symbolPx, mark }: CodePlan, x: number, y: number): void {
+  const stride = strideBytes(frame.widthPx)
+  const [first, last] = [x >> 3, (x + symbolPx - 1) >> 3]
+  modules.forEach((row, j) => {
+    const line = new Uint8Array(stride)
+    row.forEach((dark, i) => {
+      if (!dark) return
+      for (let dot = x + i * modulePx; dot < x + (i + 1) * modulePx; dot++) line[dot >> 3] = (line[dot >> 3] ?? 0) | (0x80 >> (dot & 7))
+    })
+    for (let from = (y + j * modulePx) * stride, end = from + modulePx * stride; from < end; from += stride) {
+      for (let i = first; i <= last; i++) frame.bits[from + i] = (frame.bits[from + i] ?? 0) | (line[i] ?? 0)
+    }
+  })
+  if (mark === undefined) return
+  const sidePx = mark.modules * modulePx
+  const edge = (symbolPx - sidePx) / 2
+  stampMark(frame, mark.picture, { x: x + edge, y: y + edge, sidePx, whitePx: Math.ceil(modulePx / 2) })
 }
 
 /** Loads the decoder ahead of the first sale. */
@@ -131,7 +184,10 @@ function describe(
   return {
     fits: true, version: (modules.length - 17) / 4, correction, modules, modulePx, quietModules,
     symbolPx, outerPx: symbolPx + 2 * quietModules * modulePx,
-    scan: { moduleMm: modulePx * pitchMm, symbolMm, quietMm: quietModules * modulePx * pitchMm, comfortableMm: 10 * symbolMm },
+    scan: {
+      moduleMm: modulePx * pitchMm, symbolMm, quietMm: quietModules * modulePx * pitchMm,
+      comfortableMm: Math.min(10 * symbolMm, MODULES_AWAY * modulePx * pitchMm),
+    },
   }
 }
 

@@ -1,15 +1,16 @@
 /**
- * View and panel -> the bits of one picture. Draws with canvas, then keeps one bit a dot; decides nothing about a sale.
- * A code appears on 'scan to pay' only, as whole squares of whole dots, and nothing is drawn over it.
+ * View and panel -> the bits of one picture. Words and figures are drawn with canvas, of which one bit a dot is kept; codes
+ * are put onto those bits. Decides nothing about a sale. An offer's code appears on 'scan to pay' only, as whole squares of
+ * whole dots, and nothing is drawn over it.
  */
-import { createCanvas, type CanvasRenderingContext2D } from 'canvas'
+import { createCanvas } from 'canvas'
 import { type Frame, type PanelSize, strideBytes } from '../drivers/driver.js'
 import { drawFigure, type Figure } from './figures.js'
-import { type Block, type Box, drawColumn, type Pen } from './layout.js'
+import { type Block, type Box, drawColumn, type Part, type Pen, type TextBlock } from './layout.js'
 import { amountFromDigits, type Currency, formatAmount } from './protocol/money.js'
 import { type Country, PAYMENT_METHODS, type PaymentMethodName } from './protocol/payment-method.js'
 import { NEEDS_ATTENTION } from './protocol/wire.js'
-import { type CodePlan, type CodeRefusal, planCode, type Reading, verifyFrame } from './qr.js'
+import { type CodePlan, type CodeRefusal, planCode, type Reading, stampCode, verifyFrame } from './qr.js'
 import type { NotReady, Refusal } from './sale.js'
 import { createTypesetter } from './typeset.js'
 import { COUNTDOWN_MS, type Screen, type View } from './view.js'
@@ -26,6 +27,8 @@ export interface Shop {
 
 export interface RendererOptions extends Shop {
   readonly size: PanelSize
+  /** What stands in the middle of every code that has room for it. */
+  readonly mark?: Frame | undefined
 }
 
 export interface Renderer {
@@ -37,6 +40,18 @@ export interface Renderer {
   readBack(frame: Frame, payload: string): Promise<Reading>
   /** How this payload would stand on this panel, or why it cannot. What `render` draws. */
   plan(payload: string): CodePlan | CodeRefusal
+  /** The same without the mark, for a code that does not read back with it; undefined where there is no mark. */
+  readonly unmarked?: Renderer
+}
+
+/** A picture, and what stands where in it: for whoever checks that it can be read. */
+export interface Picture {
+  readonly frame: Frame
+  readonly parts: readonly Part[]
+}
+
+export interface Painter extends Renderer {
+  paint(view: View): Picture
 }
 
 /** All white: what a panel shows before anything is known, so that no old code stays payable. */
@@ -44,7 +59,7 @@ export function blankFrame({ widthPx, heightPx }: PanelSize): Frame {
   return { widthPx, heightPx, bits: new Uint8Array(strideBytes(widthPx) * heightPx) }
 }
 
-export function createRenderer({ size, ...shop }: RendererOptions): Renderer {
+export function createRenderer({ size, mark, ...shop }: RendererOptions): Painter {
   // One canvas for good: a new one a frame costs twice the time and half as much memory again (B3 of the panel notes).
   const canvas = createCanvas(size.widthPx, size.heightPx)
   const context = canvas.getContext('2d', { pixelFormat: 'A8' })
@@ -52,32 +67,45 @@ export function createRenderer({ size, ...shop }: RendererOptions): Renderer {
   const shape = shapeOf(size)
   let last: { readonly payload: string; readonly plan: CodePlan | CodeRefusal } | undefined // A countdown redraws one code many times.
   const plan = (payload: string) => {
-    if (last?.payload !== payload) last = { payload, plan: planOn(shape, size, payload) }
+    if (last?.payload !== payload) last = { payload, plan: planOn(shape, size, payload, mark) }
     return last.plan
+  }
+  const paint = (view: View): Picture => {
+    context.clearRect(0, 0, size.widthPx, size.heightPx)
+    const parts = drawScreen(pen, { shape, size, shop, plan }, view)
+    const frame = pack(canvas.toBuffer('raw'), canvas.stride, size)
+    for (const part of parts) if (part.what === 'code') stampCode(frame, part.plan, part.box.x, part.box.y)
+    return { frame, parts }
   }
 
   return {
     plan,
+    paint,
     blank: () => blankFrame(size),
     readBack: verifyFrame,
-    render(view) {
-      context.clearRect(0, 0, size.widthPx, size.heightPx)
-      drawScreen(pen, shape, shop, view, plan)
-      return pack(canvas.toBuffer('raw'), canvas.stride, size)
-    },
+    render: (view) => paint(view).frame,
+    ...(mark === undefined ? {} : { unmarked: createRenderer({ size, ...shop }) }),
   }
 }
 
+interface Place {
+  readonly shape: Shape
+  readonly size: PanelSize
+  readonly shop: Shop
+  readonly plan: Renderer['plan']
+}
+
 /** A payload that cannot stand on this panel leaves a screen without a code, which does not verify: the sale is closed. */
-function drawScreen(pen: Pen, shape: Shape, shop: Shop, view: View, plan: Renderer['plan']): void {
+function drawScreen(pen: Pen, { shape, size, shop, plan }: Place, view: View): readonly Part[] {
   if (view.screen === 'scan to pay') {
     const code = plan(view.payload)
-    if (code.fits) {
-      drawCodeScreen(pen, shape, shop, view, code)
-      return
-    }
+    if (code.fits) return drawCodeScreen(pen, shape, shop, view, code)
   }
-  drawMessageScreen(pen, shape, shop, view)
+  if (view.screen === 'set up') {
+    const code = planCode(view.address, setUpRoom(shape), size.pitchMm)
+    if (code.fits) return drawSetUpScreen(pen, shape, shop, view, code)
+  }
+  return drawMessageScreen(pen, shape, shop, view)
 }
 
 interface Shape {
@@ -99,84 +127,134 @@ function shapeOf({ widthPx, heightPx }: PanelSize): Shape {
 /** The code gets the whole short side, but leaves the text its share of the long one; only a dense code takes more. */
 const CODE_SHARES = [0.62, 0.75]
 
-function planOn(shape: Shape, { pitchMm }: PanelSize, payload: string): CodePlan | CodeRefusal {
+function planOn(shape: Shape, { pitchMm }: PanelSize, payload: string, mark: Frame | undefined): CodePlan | CodeRefusal {
   const { widthPx, heightPx, landscape } = shape
+  let narrow: CodePlan | undefined // With less white round it than it should have: only where no share gives it all.
   for (const share of CODE_SHARES) {
     const box = landscape ? { widthPx: Math.floor(widthPx * share), heightPx } : { widthPx, heightPx: Math.floor(heightPx * share) }
-    const plan = planCode(payload, box, pitchMm)
-    if (plan.fits) return plan
+    const plan = planCode(payload, box, pitchMm, mark)
+    if (plan.fits && plan.quietModules === 4) return plan
+    if (plan.fits) narrow ??= plan
   }
-  return planCode(payload, shape, pitchMm)
+  return narrow ?? planCode(payload, shape, pitchMm, mark)
 }
 
-function drawCodeScreen(pen: Pen, shape: Shape, shop: Shop, view: Extract<View, { screen: 'scan to pay' }>, plan: CodePlan): void {
+function drawCodeScreen(pen: Pen, shape: Shape, shop: Shop, view: Extract<View, { screen: 'scan to pay' }>, plan: CodePlan): readonly Part[] {
   const { widthPx, heightPx, marginPx, landscape } = shape
   const across = landscape ? heightPx : widthPx
   const edge = Math.floor((across - plan.outerPx) / 2)
   const near = Math.min(edge, Math.round(marginPx / 2)) // Towards the panel's edge, where the bezel adds to the quiet zone.
   const [x, y] = landscape ? [near, edge] : [edge, near]
   const quietPx = plan.quietModules * plan.modulePx
-  drawModules(pen.context, plan, x + quietPx, y + quietPx)
 
   // Words keep four modules away on every panel, also where the bezel allows the code a narrower quiet zone.
   const used = near + quietPx + plan.symbolPx + Math.max(4 * plan.modulePx, marginPx)
   const box: Box = landscape
     ? { x: used, y: marginPx, widthPx: widthPx - used - marginPx, heightPx: heightPx - 2 * marginPx }
     : { x: marginPx, y: used, widthPx: widthPx - 2 * marginPx, heightPx: heightPx - used - marginPx }
-  drawColumn(pen, { box, emPx: shape.emPx, align: landscape ? 'left' : 'centre', blocks: codeBlocks(view, shop, shape) })
-}
-
-/** Dark runs of a row as one rectangle. */
-function drawModules(context: CanvasRenderingContext2D, { modules, modulePx }: CodePlan, x: number, y: number): void {
-  modules.forEach((row, j) => {
-    let start = 0
-    while (start < row.length) {
-      let end = start + 1
-      while (end < row.length && row[end] === row[start]) end++
-      if (row[start] === true) context.fillRect(x + start * modulePx, y + j * modulePx, (end - start) * modulePx, modulePx)
-      start = end
-    }
-  })
+  const code: Part = { what: 'code', plan, box: { x: x + quietPx, y: y + quietPx, widthPx: plan.symbolPx, heightPx: plan.symbolPx } }
+  return [code, ...drawColumn(pen, { box, emPx: shape.emPx, align: landscape ? 'left' : 'centre', blocks: codeBlocks(view, shop, shape) })]
 }
 
 const BAR_CELLS = 8
 
+/** The widest times a countdown passes through, with room for which nothing moves as it runs. */
+const TIMES_LEFT = [15, 59 * 60 + 45]
+
 function codeBlocks(view: Extract<View, { screen: 'scan to pay' }>, shop: Shop, shape: Shape): readonly Block[] {
   const words = WORDS[shop.language]
-  const method = PAYMENT_METHODS[view.method]
-  const wallets = (method.wallets[shop.country] ?? []).filter((wallet) => wallet !== method.title)
+  const { title } = PAYMENT_METHODS[view.method]
+  const wallets = walletsOf(view.method, shop.country)
   const cells = Math.min(BAR_CELLS, Math.round(view.secondsLeft * 1000 / COUNTDOWN_MS))
+  const timeLeft = (seconds: number) => words.timeLeft(seconds).replace(/(?<=[0-9]) /g, NO_BREAK_SPACE)
   return [
     ...headBlocks(shop, shape),
     { kind: 'space' },
-    { kind: 'text', text: words.scanToPay, weight: 'bold', em: 1.35, linesMax: 2 },
-    ...inEnglish(shop, WORDS.en.scanToPay),
+    { kind: 'text', text: words.scanToPay, weight: 'bold', em: 1.7, underAmount: HEADLINE_UNDER_AMOUNT, linesMax: 2 },
+    ...inEnglish(shop, WORDS.en.scanToPay).map((block) => ({ ...block, drop: 2 })),
     { kind: 'space' },
     { kind: 'amount', amount: view.amount, em: 3.2 },
     { kind: 'space' },
-    { kind: 'bar', filled: cells, of: BAR_CELLS, drop: 2 },
-    { kind: 'text', text: words.timeLeft(view.secondsLeft), weight: 'normal', em: 0.85, linesMax: 2, drop: 3 },
+    { kind: 'bar', filled: cells, of: BAR_CELLS, drop: 3 },
+    { kind: 'text', text: timeLeft(view.secondsLeft), inTurn: TIMES_LEFT.map(timeLeft), weight: 'normal', em: 0.85, linesMax: 2, drop: 5 },
     { kind: 'space' },
-    { kind: 'text', text: method.title, weight: 'bold', em: 0.8, linesMax: 1, drop: 4 },
-    ...(wallets.length === 0 ? [] : [
-      { kind: 'text', text: wallets.map(unbroken).join(', '), weight: 'normal', em: 0.65, linesMax: 3, drop: 5 } as const,
-    ]),
+    { kind: 'text', text: title, weight: 'bold', em: 0.8, linesMax: 1, drop: 4 },
+    ...(wallets === '' ? [] : [{ kind: 'text', text: wallets, weight: 'normal', em: 0.65, linesMax: 4, drop: 6 } as const]),
     { kind: 'space' },
-    referenceBlock(words, view.reference),
+    { ...referenceBlock(words, view.reference), drop: 7 }, // On every ending it stays.
   ]
 }
 
-function drawMessageScreen(pen: Pen, shape: Shape, shop: Shop, view: View): void {
-  const { widthPx, heightPx, marginPx, landscape } = shape
-  const side = Math.round(landscape ? Math.min(0.24 * widthPx, 0.55 * heightPx) : Math.min(0.4 * widthPx, 0.24 * heightPx))
-  const [x, y] = landscape ? [2 * marginPx, (heightPx - side) / 2] : [(widthPx - side) / 2, 2 * marginPx]
-  drawFigure(pen.context, FIGURES[view.screen], Math.round(x), Math.round(y), side)
+/** What customers of this country may pay with, besides the method's own name; '' when that says it all. */
+function walletsOf(name: PaymentMethodName, country: Country): string {
+  const { title, wallets } = PAYMENT_METHODS[name]
+  return (wallets[country] ?? []).filter((wallet) => wallet !== title).map(unbroken).join(', ')
+}
 
-  const used = side + 4 * marginPx
+function drawMessageScreen(pen: Pen, shape: Shape, shop: Shop, view: View): readonly Part[] {
+  const { widthPx, heightPx, marginPx, landscape } = shape
+  const side = Math.round(landscape ? Math.min(0.22 * widthPx, 0.55 * heightPx) : Math.min(0.4 * widthPx, 0.24 * heightPx))
+  const airPx = Math.round(landscape ? 1.5 * marginPx : marginPx)
+  const [x, y] = landscape ? [airPx, (heightPx - side) / 2] : [(widthPx - side) / 2, airPx]
+  const square: Box = { x: Math.round(x), y: Math.round(y), widthPx: side, heightPx: side }
+  drawFigure(pen.context, FIGURES[view.screen], square.x, square.y, side)
+
+  const used = side + 2 * airPx
   const box: Box = landscape
     ? { x: used, y: marginPx, widthPx: widthPx - used - marginPx, heightPx: heightPx - 2 * marginPx }
     : { x: marginPx, y: used, widthPx: widthPx - 2 * marginPx, heightPx: heightPx - used - marginPx }
-  drawColumn(pen, { box, emPx: shape.emPx, align: landscape ? 'left' : 'centre', blocks: messageBlocks(view, shop, shape) })
+  const column = drawColumn(pen, { box, emPx: shape.emPx, align: landscape ? 'left' : 'centre', blocks: messageBlocks(view, shop, shape) })
+  return [{ what: 'figure', box: square }, ...column]
+}
+
+/** What the frame, its title and the margins leave for the code of an address. */
+function setUpRoom(shape: Shape): Box {
+  const { widthPx, heightPx, marginPx, landscape } = shape
+  const { edgePx, titlePx } = setUpFrame(shape)
+  const acrossPx = landscape ? Math.min(heightPx - 2 * marginPx - titlePx, Math.floor(0.6 * widthPx)) : Math.min(widthPx - 2 * marginPx, Math.floor(0.55 * heightPx) - titlePx)
+  const side = acrossPx - 2 * edgePx
+  return { x: marginPx + edgePx, y: marginPx + titlePx, widthPx: side, heightPx: side }
+}
+
+const setUpFrame = ({ emPx }: Shape) => ({ edgePx: Math.max(3, Math.round(emPx / 5)), titlePx: Math.max(22, Math.round(1.8 * emPx)) })
+
+/** In a thick frame under a title in white on black, as no offer's code is: nobody shall think that it asks for money. */
+function drawSetUpScreen(pen: Pen, shape: Shape, shop: Shop, view: Extract<View, { screen: 'set up' }>, plan: CodePlan): readonly Part[] {
+  const { widthPx, heightPx, marginPx, landscape, emPx } = shape
+  const { edgePx, titlePx } = setUpFrame(shape)
+  const words = WORDS[shop.language]
+  const outer = { widthPx: plan.outerPx + 2 * edgePx, heightPx: plan.outerPx + titlePx + edgePx }
+  const x = landscape ? marginPx : Math.floor((widthPx - outer.widthPx) / 2)
+  const y = landscape ? Math.floor((heightPx - outer.heightPx) / 2) : marginPx
+  const { context } = pen
+  context.fillRect(x, y, outer.widthPx, outer.heightPx)
+  context.clearRect(x + edgePx, y + titlePx, plan.outerPx, plan.outerPx)
+  const quietPx = plan.quietModules * plan.modulePx
+  const symbol: Box = { x: x + edgePx + quietPx, y: y + titlePx + quietPx, widthPx: plan.symbolPx, heightPx: plan.symbolPx }
+
+  context.globalCompositeOperation = 'destination-out'
+  const title: Box = { x: x + edgePx, y, widthPx: plan.outerPx, heightPx: titlePx }
+  const text = { kind: 'text', text: words.setUpTitle, weight: 'bold', em: 1, linesMax: 1 } as const
+  const titled = drawColumn(pen, { box: title, emPx: 0.7 * titlePx, align: 'centre', blocks: [text] })
+  context.globalCompositeOperation = 'source-over'
+
+  const used = landscape ? x + outer.widthPx + 2 * marginPx : y + outer.heightPx + marginPx
+  const box: Box = landscape
+    ? { x: used, y: marginPx, widthPx: widthPx - used - marginPx, heightPx: heightPx - 2 * marginPx }
+    : { x: marginPx, y: used, widthPx: widthPx - 2 * marginPx, heightPx: heightPx - used - marginPx }
+  const blocks: readonly Block[] = [
+    { kind: 'space' },
+    { kind: 'text', text: words.setUp.headline, weight: 'bold', em: 1.35, linesMax: 3 },
+    { kind: 'text', text: words.setUp.detail, weight: 'bold', em: 0.9, linesMax: 3 },
+    ...inEnglish(shop, `${WORDS.en.setUp.headline}. ${WORDS.en.setUp.detail}`),
+    { kind: 'space' },
+    ...footBlocks(view, words, shop),
+    { kind: 'space' },
+  ]
+  return [
+    { what: 'frame', box: { x, y, ...outer } }, { what: 'code', plan, box: symbol }, ...titled,
+    ...drawColumn(pen, { box, emPx, align: landscape ? 'left' : 'centre', blocks }),
+  ]
 }
 
 const FIGURES: Readonly<Record<Screen['screen'], Figure>> = {
@@ -191,8 +269,16 @@ const FIGURES: Readonly<Record<Screen['screen'], Figure>> = {
   'ask staff': 'bang',
   'reversed': 'return',
   'offline': 'broken link',
+  'set up': 'keypad', // Only when the address does not fit: the code is typed.
+  'updating': 'dots',
   'out of service': 'bar',
 }
+
+/** What to do, or how it ended, is read before the amount; but where the amount is typed, that is all that counts. */
+const HEADLINE_UNDER_AMOUNT = 2 / 3
+
+/** What explains a headline is smaller than it. */
+const UNDER_HEADLINE = 0.8
 
 function messageBlocks(view: View, shop: Shop, shape: Shape): readonly Block[] {
   const words = WORDS[shop.language]
@@ -201,8 +287,8 @@ function messageBlocks(view: View, shop: Shop, shape: Shape): readonly Block[] {
   return [
     ...headBlocks(shop, shape),
     { kind: 'space' },
-    { kind: 'text', text: message.headline, weight: 'bold', em: 1.55, linesMax: 3 },
-    ...(message.detail === '' ? [] : [{ kind: 'text', text: message.detail, weight: 'bold', em: 1.15, linesMax: 2 } as const]),
+    { kind: 'text', text: message.headline, weight: 'bold', em: 1.85, linesMax: 3, ...(view.screen === 'enter amount' ? {} : { underAmount: HEADLINE_UNDER_AMOUNT }) },
+    ...(message.detail === '' ? [] : [{ kind: 'text', text: message.detail, weight: 'bold', em: 1.15, underHeadline: UNDER_HEADLINE, linesMax: 4 } as const]),
     ...inEnglish(shop, [english.headline, english.detail].filter((part) => part !== '').join('. ')),
     { kind: 'space' },
     ...footBlocks(view, words, shop),
@@ -210,20 +296,22 @@ function messageBlocks(view: View, shop: Shop, shape: Shape): readonly Block[] {
 }
 
 /** Who asks for the money. On a small panel one line of it must do. */
-const headBlocks = (shop: Shop, { emPx }: Shape): readonly Block[] => [
-  { kind: 'text', text: shop.shopName, weight: 'normal', em: 0.9, linesMax: emPx < 16 ? 1 : 2, drop: 1 },
+const headBlocks = (shop: Shop, { emPx, widthPx, heightPx }: Shape): readonly Block[] => [
+  { kind: 'text', text: shop.shopName, weight: 'normal', em: 0.9, linesMax: emPx < 16 && heightPx < 1.2 * widthPx ? 1 : 2, mayBeCut: true, drop: 1 },
   { kind: 'rule', drop: 1 },
 ]
 
 /** English stands second, unless it already stood first. */
-function inEnglish(shop: Shop, text: string): readonly Block[] {
-  return shop.language === 'en' ? [] : [{ kind: 'text', text, weight: 'normal', em: 0.9, linesMax: 3 }]
+function inEnglish(shop: Shop, text: string): readonly TextBlock[] {
+  return shop.language === 'en' ? [] : [{ kind: 'text', text, weight: 'normal', em: 0.9, linesMax: 4 }]
 }
 
 /** Names and amounts that no line's end may part: with no-break spaces. */
-const unbroken = (text: string): string => text.replaceAll(' ', '\u00a0')
+const unbroken = (text: string): string => text.replaceAll(' ', NO_BREAK_SPACE)
 
-const referenceBlock = (words: Words, reference: string): Block =>
+const NO_BREAK_SPACE = '\u00a0'
+
+const referenceBlock = (words: Words, reference: string): TextBlock =>
   ({ kind: 'text', text: `${words.reference} ${reference}`, weight: 'normal', em: 0.85, linesMax: 1 })
 
 function messageOf(view: Screen, words: Words, shop: Shop): Message {
@@ -239,6 +327,8 @@ function messageOf(view: Screen, words: Words, shop: Shop): Message {
     case 'ask staff':      return unpaidMessage(words, NEEDS_ATTENTION)
     case 'reversed':       return view.voided ? words.reversed.voided : words.reversed.refunded
     case 'offline':        return words.offline
+    case 'set up':         return words.setUp
+    case 'updating':       return words.updating(view.minutesLeft)
     case 'out of service': return words.outOfService
   }
 }
@@ -270,7 +360,11 @@ function footBlocks(view: Screen, words: Words, shop: Shop): readonly Block[] {
   switch (view.screen) {
     case 'enter amount': {
       const amount = amountFromDigits(view.digits, shop.currency) ?? { minor: 0, currency: shop.currency }
-      return [{ kind: 'amount', amount, em: 3.6 }, { kind: 'space' }]
+      const wallets = walletsOf(shop.method, shop.country)
+      return [
+        { kind: 'amount', amount, em: 3.6 }, { kind: 'space' },
+        ...(wallets === '' ? [] : [{ kind: 'text', text: wallets, weight: 'normal', em: 0.65, linesMax: 3, drop: 2 } as const]),
+      ]
     }
     case 'please wait':
     case 'scan to pay':
@@ -282,9 +376,15 @@ function footBlocks(view: Screen, words: Words, shop: Shop): readonly Block[] {
       return [{ kind: 'amount', amount: view.amount, em: 3.2 }, { kind: 'space' }, referenceBlock(words, view.reference)]
     case 'out of service':
       return [{ kind: 'text', text: view.fault, weight: 'normal', em: 0.75, linesMax: 1 }]
+    case 'set up':
+      return [
+        { kind: 'text', text: words.setUpCode, weight: 'normal', em: 0.85, linesMax: 1 },
+        { kind: 'text', text: view.code, weight: 'bold', em: 1.35, linesMax: 1 },
+      ]
     case 'starting':
     case 'refused':
     case 'offline':
+    case 'updating':
       return []
   }
 }
@@ -295,10 +395,12 @@ const INK_MIN = 104
 function pack(ink: Buffer, inkStride: number, { widthPx, heightPx }: PanelSize): Frame {
   const stride = strideBytes(widthPx)
   const bits = new Uint8Array(stride * heightPx)
+  const rows = new DataView(ink.buffer, ink.byteOffset, ink.byteLength)
   for (let y = 0; y < heightPx; y++) {
     for (let i = 0; i < stride; i++) {
       const from = y * inkStride + 8 * i
       const dots = Math.min(8, widthPx - 8 * i)
+      if (dots === 8 && rows.getUint32(from) === 0 && rows.getUint32(from + 4) === 0) continue // Most of a picture is white.
       let byte = 0
       for (let x = 0; x < dots; x++) if ((ink[from + x] ?? 0) >= INK_MIN) byte |= 0x80 >> x
       bits[y * stride + i] = byte

@@ -1,8 +1,8 @@
 /**
  * Text on a canvas: broken into lines, shrunk to fit a width, cut with an ellipsis at the very end. Knows fonts and
- * lines; knows no screens and no sales. Measuring is slow, so what was measured is remembered, within a limit.
+ * lines; knows no screens and no sales. Fonts are slow, so what was measured, set and drawn is remembered, within limits.
  */
-import type { CanvasRenderingContext2D } from 'canvas'
+import { type Canvas, type CanvasRenderingContext2D, createCanvas } from 'canvas'
 
 export type Weight = 'normal' | 'bold'
 
@@ -18,7 +18,11 @@ export interface SetText {
   readonly weight: Weight
   readonly px: number
   readonly lines: readonly Line[]
+  /** Of the widest line. */
+  readonly widthPx: number
   readonly heightPx: number
+  /** Ends in an ellipsis that stands for the rest. */
+  readonly isCut: boolean
 }
 
 export interface Wish {
@@ -49,27 +53,28 @@ const PX_MIN_CHINESE_BOLD = 17 // Made bold by smearing: the font has one weight
 const LEADING = 0.14
 const FEWER_LINES = 0.8
 const MEASURED_MAX = 4_000
+const SET_MAX = 1_000
+/** A line on the largest panel is a canvas of some 50 KB. */
+const DRAWN_MAX = 64
 
 export function createTypesetter(context: CanvasRenderingContext2D): Typesetter {
-  const measured = new Map<string, Line>()
+  const measured = remembering<Line>(MEASURED_MAX)
+  const settings = remembering<SetText>(SET_MAX)
+  const drawn = remembering<InkedLine>(DRAWN_MAX)
   const segmenter = new Intl.Segmenter(undefined, { granularity: 'word' })
   const words: Splitter = (text) => unbreakables(text, segmenter)
 
   function measure(text: string, weight: Weight, px: number): Line {
-    const key = `${weight} ${px} ${text}`
-    const known = measured.get(key)
-    if (known !== undefined) return known
-    if (measured.size >= MEASURED_MAX) measured.clear()
-    context.font = font(weight, px)
-    const box = context.measureText(text)
-    const line: Line = {
-      text,
-      widthPx: Math.ceil(Math.max(box.width, box.actualBoundingBoxRight)),
-      ascentPx: Math.ceil(Math.max(box.actualBoundingBoxAscent, 0.74 * px)),
-      descentPx: Math.ceil(Math.max(box.actualBoundingBoxDescent, 0.21 * px)),
-    }
-    measured.set(key, line)
-    return line
+    return measured(`${weight} ${px} ${text}`, () => {
+      context.font = font(weight, px)
+      const box = context.measureText(text)
+      return {
+        text,
+        widthPx: Math.ceil(Math.max(box.width, box.actualBoundingBoxRight)),
+        ascentPx: Math.ceil(Math.max(box.actualBoundingBoxAscent, 0.74 * px)),
+        descentPx: Math.ceil(Math.max(box.actualBoundingBoxDescent, 0.21 * px)),
+      }
+    })
   }
 
   function lay(wish: Wish, weight: Weight, px: number, splitters: readonly Splitter[]): readonly Line[] {
@@ -92,30 +97,63 @@ export function createTypesetter(context: CanvasRenderingContext2D): Typesetter 
     if (all.length <= wish.linesMax) return finish(weight, px, all)
     const kept = all.slice(0, wish.linesMax)
     const last = ellipsize(kept.at(-1)?.text ?? '', (shorter) => measure(shorter, weight, px).widthPx <= wish.widthPx)
-    return finish(weight, px, [...kept.slice(0, -1), measure(last, weight, px)])
+    return { ...finish(weight, px, [...kept.slice(0, -1), measure(last, weight, px)]), isCut: true }
+  }
+
+  function set(wish: Wish): SetText {
+    const pxMin = Math.max(1, Math.floor(Math.min(wish.px, smallest(wish.text))))
+    const first = largest(wish, Math.floor(wish.px), pxMin, wish.linesMax)
+    if (first === undefined) return cutOff(wish, pxMin)
+    // One word alone on the last line looks like a mistake; a little smaller often needs a line less.
+    const fewer = first.lines.length === 1
+      ? undefined
+      : largest(wish, first.px - 1, Math.max(pxMin, Math.ceil(first.px * FEWER_LINES)), first.lines.length - 1)
+    return fewer ?? first
   }
 
   return {
     measure,
     set(wish) {
-      const pxMin = Math.max(1, Math.floor(Math.min(wish.px, smallest(wish.text))))
-      const first = largest(wish, Math.floor(wish.px), pxMin, wish.linesMax)
-      if (first === undefined) return cutOff(wish, pxMin)
-      // One word alone on the last line looks like a mistake; a little smaller often needs a line less.
-      const fewer = first.lines.length === 1
-        ? undefined
-        : largest(wish, first.px - 1, Math.max(pxMin, Math.ceil(first.px * FEWER_LINES)), first.lines.length - 1)
-      return fewer ?? first
+      const { text, weight, px, widthPx, linesMax } = wish
+      return settings(`${weight} ${px} ${widthPx} ${linesMax} ${text}`, () => set(wish))
     },
-    draw(text, x, y, widthPx, align) {
-      context.font = font(text.weight, text.px)
+    draw({ weight, px, lines }, x, y, widthPx, align) {
       let top = y
-      for (const line of text.lines) {
+      for (const line of lines) {
         const left = align === 'left' ? x : x + Math.floor((widthPx - line.widthPx) / 2)
-        context.fillText(line.text, Math.round(left), Math.round(top + line.ascentPx))
-        top += line.ascentPx + line.descentPx + leading(text.px)
+        const { canvas, edgePx } = drawn(`${weight} ${px} ${line.text}`, () => inked(line, weight, px))
+        context.drawImage(canvas, Math.round(left) - edgePx, Math.round(top) - edgePx)
+        top += line.ascentPx + line.descentPx + leading(px)
       }
     },
+  }
+}
+
+interface InkedLine {
+  readonly canvas: Canvas
+  /** Around the line: letters lean out of their own width, marks out of their height. */
+  readonly edgePx: number
+}
+
+function inked({ text, widthPx, ascentPx, descentPx }: Line, weight: Weight, px: number): InkedLine {
+  const edgePx = Math.ceil(px / 4) + 1
+  const canvas = createCanvas(widthPx + 2 * edgePx, ascentPx + descentPx + 2 * edgePx)
+  const context = canvas.getContext('2d', { pixelFormat: 'A8' })
+  context.font = font(weight, px)
+  context.fillText(text, edgePx, edgePx + ascentPx)
+  return { canvas, edgePx }
+}
+
+/** What was made for a key, made once; past the limit all is forgotten. */
+function remembering<T>(max: number): (key: string, make: () => T) => T {
+  const known = new Map<string, T>()
+  return (key, make) => {
+    const found = known.get(key)
+    if (found !== undefined) return found
+    if (known.size >= max) known.clear()
+    const made = make()
+    known.set(key, made)
+    return made
   }
 }
 
@@ -137,7 +175,8 @@ const leading = (px: number): number => Math.round(px * LEADING)
 
 function finish(weight: Weight, px: number, lines: readonly Line[]): SetText {
   const ink = lines.reduce((sum, line) => sum + line.ascentPx + line.descentPx, 0)
-  return { weight, px, lines, heightPx: ink + Math.max(0, lines.length - 1) * leading(px) }
+  const widthPx = Math.max(0, ...lines.map((line) => line.widthPx))
+  return { weight, px, lines, widthPx, heightPx: ink + Math.max(0, lines.length - 1) * leading(px), isCut: false }
 }
 
 type Splitter = (text: string) => readonly string[]

@@ -1,7 +1,7 @@
 /**
  * What the customer sees: (sale state, health) -> one screen and one rhythm of the lamps. Pure; knows no language,
  * no panel and no clock. Screens may never claim more than the terminal knows (rule 13 of the design): in doubt the
- * word is "checking", an ending needs the gateway's verdict, and the code exists on one screen only.
+ * word is "checking", an ending needs the gateway's verdict, and an offer's code exists on one screen only.
  */
 import type { LampPattern } from '../drivers/driver.js'
 import type { Amount } from './protocol/money.js'
@@ -14,6 +14,10 @@ export interface Health {
   readonly notReady: NotReady | undefined
   /** A drawn code did not read back as its offer: out of service until a person restarts the terminal. */
   readonly codeFault: boolean
+  /** This terminal belongs to no shop yet; where a person goes, and the code to type there, to change that. */
+  readonly unpaired?: { readonly code: string; readonly address: string } | undefined
+  /** New software is being put in place: how long that takes, about. */
+  readonly updating?: { readonly minutesLeft: number } | undefined
 }
 
 /** What every screen of a sale names, so that a photograph of it is enough to find the sale. */
@@ -43,6 +47,9 @@ export type Screen =
   | OfSale & { readonly screen: 'ask staff' }
   | OfSale & { readonly screen: 'reversed'; readonly voided: boolean }
   | { readonly screen: 'offline' }
+  /** The address is also drawn as a code, framed and titled: the only one beside that of an offer. */
+  | { readonly screen: 'set up'; readonly code: string; readonly address: string }
+  | { readonly screen: 'updating'; readonly minutesLeft: number }
   | { readonly screen: 'out of service'; readonly fault: Fault }
 
 export type ScreenName = Screen['screen']
@@ -83,6 +90,8 @@ const LAMPS: Readonly<Record<ScreenName, LampPattern>> = {
   'ask staff': 'checking',
   'reversed': 'not paid',
   'offline': 'offline',
+  'set up': 'offline',
+  'updating': 'working',
   'out of service': 'out of service',
 }
 
@@ -116,10 +125,12 @@ function screenOf(state: State, health: Health, now: Millis): Screen {
   }
 }
 
-function idleScreen(state: Extract<State, { phase: 'idle' }>, { notReady, codeFault }: Health): Screen {
+function idleScreen(state: Extract<State, { phase: 'idle' }>, { notReady, codeFault, unpaired, updating }: Health): Screen {
   if (codeFault) return { screen: 'out of service', fault: 'code fault' }
   if (notReady === 'panel fault' || notReady === 'journal fault') return { screen: 'out of service', fault: notReady }
   if (state.notice !== undefined) return noticeScreen(state.notice)
+  if (updating !== undefined) return { screen: 'updating', minutesLeft: updating.minutesLeft }
+  if (unpaired !== undefined) return { screen: 'set up', code: unpaired.code, address: unpaired.address }
   switch (notReady) {
     case 'link down':
     case 'no charging':

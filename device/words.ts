@@ -37,6 +37,13 @@ export interface Words {
   readonly reversed: { readonly voided: Message; readonly refunded: Message }
   readonly offline: Message
   readonly outOfService: Message
+  /** To whoever sets the terminal up: what the code on the panel is for, and that it asks for no money. */
+  readonly setUp: Message
+  /** Over that code, in its frame. */
+  readonly setUpTitle: string
+  /** In front of the code that is typed where a camera is missing. */
+  readonly setUpCode: string
+  readonly updating: (minutesLeft: number) => Message
   /** `bound` is an amount such as 'THB 20.00'. */
   readonly amountTooSmall: (bound: string) => Message
   readonly amountTooLarge: (bound: string) => Message
@@ -118,6 +125,10 @@ const en: Words = {
   },
   offline: { headline: 'QR payment unavailable', detail: 'Try again later' },
   outOfService: { headline: 'Out of service', detail: '' },
+  setUp: { headline: 'Scan to set up', detail: 'This is not a payment' },
+  setUpTitle: 'SET UP',
+  setUpCode: 'Code',
+  updating: (minutesLeft) => ({ headline: 'Updating', detail: `Back in ${minutesLeft} ${minutesLeft === 1 ? 'minute' : 'minutes'}` }),
   amountTooSmall: (bound) => ({ headline: 'Amount too small', detail: `Minimum ${bound}` }),
   amountTooLarge: (bound) => ({ headline: 'Amount too large', detail: `Maximum ${bound}` }),
   currencyNotSupported: { headline: 'Currency not supported', detail: '' },
@@ -163,6 +174,10 @@ const th: Words = {
   },
   offline: { headline: 'ชำระด้วย QR ไม่ได้ชั่วคราว', detail: 'ลองใหม่ภายหลัง' },
   outOfService: { headline: 'งดให้บริการ', detail: '' },
+  setUp: { headline: 'สแกนเพื่อตั้งค่า', detail: 'ไม่ใช่การชำระเงิน' },
+  setUpTitle: 'ตั้งค่า',
+  setUpCode: 'รหัส',
+  updating: (minutesLeft) => ({ headline: 'กำลังอัปเดต', detail: `กลับมาใน ${minutesLeft} นาที` }),
   amountTooSmall: (bound) => ({ headline: 'จำนวนเงินน้อยเกินไป', detail: `ขั้นต่ำ ${bound}` }),
   amountTooLarge: (bound) => ({ headline: 'จำนวนเงินมากเกินไป', detail: `สูงสุด ${bound}` }),
   currencyNotSupported: { headline: 'ไม่รองรับสกุลเงินนี้', detail: '' },
@@ -186,8 +201,8 @@ const zh: Words = {
   paid: { headline: '支付成功', detail: '谢谢' },
   unpaid: {
     payment_expired: { headline: '二维码已过期', detail: '请勿支付' },
-    payment_rejected: { headline: '钱包拒绝', detail: '未扣款' },
-    insufficient_fund: { headline: '余额不足或超出限额', detail: '未扣款' },
+    payment_rejected: { headline: '付款被钱包拒绝', detail: '未扣款' },
+    insufficient_fund: { headline: '余额不足或超限额', detail: '未扣款' },
     failed_processing: { headline: '支付未完成', detail: '请重试' },
     cancelled: { headline: '已取消', detail: '请勿支付' },
     expired: { headline: '二维码已过期', detail: '请勿支付' },
@@ -196,18 +211,22 @@ const zh: Words = {
     'code unreadable': { headline: '未能生成二维码', detail: '请重试' },
     restarted: { headline: '支付已中断', detail: '请勿支付' },
     refused: { headline: '无法支付', detail: '未扣款' },
-    unreachable: { headline: '二维码支付暂不可用', detail: '请稍后再试' },
+    unreachable: { headline: '二维码支付 暂不可用', detail: '请稍后再试' },
     frozen: { headline: '本终端暂不收款', detail: '请联系店员' },
-    refunded: { headline: '款项已退回', detail: '款项将退回您的钱包' },
+    refunded: { headline: '已退款', detail: '款项将退回您的钱包' },
     [NEEDS_ATTENTION]: { headline: '请联系店员', detail: '请勿重复支付' },
   },
-  unpaidOtherwise: { headline: '支付未完成', detail: '请勿使用旧二维码支付' },
+  unpaidOtherwise: { headline: '支付未完成', detail: '请勿用旧码支付' },
   reversed: {
-    voided: { headline: '款项已退回', detail: '付款过晚，已撤销' },
-    refunded: { headline: '款项已退回', detail: '付款过晚，退款可能需要数日' },
+    voided: { headline: '款项已退回', detail: '付款过晚 已撤销' },
+    refunded: { headline: '已退款', detail: '付款过晚 到账可能需数日' },
   },
-  offline: { headline: '二维码支付暂不可用', detail: '请稍后再试' },
+  offline: { headline: '二维码支付 暂不可用', detail: '请稍后再试' },
   outOfService: { headline: '暂停服务', detail: '' },
+  setUp: { headline: '扫码设置', detail: '这不是付款码' },
+  setUpTitle: '设置',
+  setUpCode: '代码',
+  updating: (minutesLeft) => ({ headline: '正在更新', detail: `${minutesLeft} 分钟后恢复` }),
   amountTooSmall: (bound) => ({ headline: '金额过低', detail: `最低 ${bound}` }),
   amountTooLarge: (bound) => ({ headline: '金额过高', detail: `最高 ${bound}` }),
   currencyNotSupported: { headline: '不支持该货币', detail: '' },
@@ -231,8 +250,8 @@ const ms: Words = {
   paid: { headline: 'Bayaran berjaya', detail: 'Terima kasih' },
   unpaid: {
     payment_expired: { headline: 'Kod tamat tempoh', detail: 'Jangan bayar' },
-    payment_rejected: { headline: 'Ditolak oleh dompet', detail: 'Tiada caj' },
-    insufficient_fund: { headline: 'Baki tidak cukup atau had dicapai', detail: 'Tiada caj' },
+    payment_rejected: { headline: 'Ditolak oleh dompet', detail: 'Anda tidak dicaj' },
+    insufficient_fund: { headline: 'Baki tidak cukup atau had dicapai', detail: 'Anda tidak dicaj' },
     failed_processing: { headline: 'Bayaran gagal', detail: 'Cuba lagi' },
     cancelled: { headline: 'Dibatalkan', detail: 'Jangan bayar' },
     expired: { headline: 'Kod tamat tempoh', detail: 'Jangan bayar' },
@@ -240,7 +259,7 @@ const ms: Words = {
     'code not shown': { headline: 'Kod tidak dapat dipaparkan', detail: 'Jangan bayar' },
     'code unreadable': { headline: 'Kod tidak dapat disediakan', detail: 'Cuba lagi' },
     restarted: { headline: 'Bayaran terganggu', detail: 'Jangan bayar' },
-    refused: { headline: 'Bayaran tidak dapat dibuat', detail: 'Tiada caj' },
+    refused: { headline: 'Bayaran tidak dapat dibuat', detail: 'Anda tidak dicaj' },
     unreachable: { headline: 'Bayaran QR tidak tersedia', detail: 'Cuba lagi kemudian' },
     frozen: { headline: 'Terminal ini tidak menerima bayaran', detail: 'Sila tanya petugas' },
     refunded: { headline: 'Bayaran dikembalikan', detail: 'Wang kembali ke dompet anda' },
@@ -249,10 +268,14 @@ const ms: Words = {
   unpaidOtherwise: { headline: 'Bayaran gagal', detail: 'Jangan bayar dengan kod lama' },
   reversed: {
     voided: { headline: 'Bayaran dikembalikan', detail: 'Terlambat; bayaran telah dibatalkan' },
-    refunded: { headline: 'Bayaran dikembalikan', detail: 'Terlambat; wang kembali beberapa hari' },
+    refunded: { headline: 'Bayaran dikembalikan', detail: 'Lewat; wang kembali dalam beberapa hari' },
   },
   offline: { headline: 'Bayaran QR tidak tersedia', detail: 'Cuba lagi kemudian' },
   outOfService: { headline: 'Tidak beroperasi', detail: '' },
+  setUp: { headline: 'Imbas untuk persediaan', detail: 'Ini bukan bayaran' },
+  setUpTitle: 'PERSEDIAAN',
+  setUpCode: 'Kod',
+  updating: (minutesLeft) => ({ headline: 'Sedang dikemas kini', detail: `Kembali dalam ${minutesLeft} minit` }),
   amountTooSmall: (bound) => ({ headline: 'Jumlah terlalu kecil', detail: `Minimum ${bound}` }),
   amountTooLarge: (bound) => ({ headline: 'Jumlah terlalu besar', detail: `Maksimum ${bound}` }),
   currencyNotSupported: { headline: 'Mata wang tidak disokong', detail: '' },
@@ -260,7 +283,7 @@ const ms: Words = {
   busy: { headline: 'Sedang memproses jualan lain', detail: 'Sila tunggu' },
   reference: 'Ruj',
   timeLeft: (secondsLeft) => duration(secondsLeft, {
-    lastStep: (seconds) => `kurang ${seconds} saat lagi`,
+    lastStep: (seconds) => `kurang daripada ${seconds} saat lagi`,
     about: (parts) => `kira-kira ${parts} lagi`,
     units: { h: 'jam', min: 'min', s: 'saat' },
   }),

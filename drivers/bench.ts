@@ -17,7 +17,7 @@ import { WebSocket, type RawData } from 'ws'
 import { z } from 'zod'
 import {
   type AmountSource, type Answer, DriverError, type Frame, type Input, type LampPattern, type Lamps, type Panel,
-  type PanelSize, strideBytes,
+  type PanelSize, refuseWrongSize, strideBytes,
 } from './driver.js'
 
 export const HARDWARE_VERSION = 1
@@ -194,12 +194,7 @@ function benchPanel(url: string, size: PanelSize, link: Link, drawings: Drawings
   return {
     size,
     async draw(frame) {
-      const expectedBytes = strideBytes(size.widthPx) * size.heightPx
-      if (frame.widthPx !== size.widthPx || frame.heightPx !== size.heightPx || frame.bits.length !== expectedBytes) {
-        throw new DriverError('PANEL_WRONG_SIZE',
-          `picture of ${frame.widthPx} x ${frame.heightPx} dots in ${frame.bits.length} bytes ` +
-          `for a panel of ${size.widthPx} x ${size.heightPx} in ${expectedBytes}`)
-      }
+      refuseWrongSize(frame, size)
       if (closed) throw new DriverError('PANEL_WRITE_FAILED', `panel of the bench at ${url} is closed`)
       const { number, visible } = drawings.begin()
       if (!link.send(packFrame({ number, frame }))) drawings.fail(() => unreachable(url))

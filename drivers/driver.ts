@@ -44,10 +44,22 @@ export interface Frame {
 
 export const strideBytes = (widthPx: number): number => Math.ceil(widthPx / 8)
 
+/**
+ * How a picture takes the place of the last one; the least thorough first.
+ *   quick   as soon as this panel can; it may still choose a more thorough way, when glass asks for it
+ *   swept   every dot anew, in a hurry: when a code goes, and somebody waits for the word that takes its place
+ *   clean   every dot anew, as well as this panel can: when a code comes, and for what stands for hours
+ */
+export const REFRESHES = ['quick', 'swept', 'clean'] as const
+export type Refresh = (typeof REFRESHES)[number]
+
 export interface Panel {
   readonly size: PanelSize
-  /** Replaces the whole picture. Resolves when it is really visible; rejects with a DriverError after the panel's timeout. */
-  draw(frame: Frame): Promise<void>
+  /**
+   * Replaces the whole picture; 'clean' unless said. Resolves when it is really visible; rejects with a DriverError after
+   * the panel's timeout. Of pictures that wait, the newest is drawn, and the overtaken ones end as it does.
+   */
+  draw(frame: Frame, refresh?: Refresh): Promise<void>
   close(): Promise<void>
 }
 
@@ -83,7 +95,7 @@ export interface Hardware {
 
 /** Stable codes, so that a person can look them up. */
 export type DriverErrorCode =
-  | 'PANEL_TIMEOUT' | 'PANEL_WRITE_FAILED' | 'PANEL_WRONG_SIZE'
+  | 'PANEL_OPEN_FAILED' | 'PANEL_TIMEOUT' | 'PANEL_WRITE_FAILED' | 'PANEL_WRONG_SIZE' | 'GPIO_FAILED'
   | 'REGISTER_OPEN_FAILED' | 'REGISTER_CLOSED' | 'REGISTER_WRITE_FAILED'
   | 'BENCH_UNREACHABLE'
 
@@ -96,4 +108,12 @@ export class DriverError extends Error {
     super(message, cause === undefined ? undefined : { cause })
     this.code = code
   }
+}
+
+/** What every panel says of a picture that is not its own size. */
+export function refuseWrongSize(frame: Frame, { widthPx, heightPx }: PanelSize): void {
+  const bytes = strideBytes(widthPx) * heightPx
+  if (frame.widthPx === widthPx && frame.heightPx === heightPx && frame.bits.length === bytes) return
+  throw new DriverError('PANEL_WRONG_SIZE',
+    `a picture of ${frame.widthPx}x${frame.heightPx} in ${frame.bits.length} bytes on a panel of ${widthPx}x${heightPx} in ${bytes}`)
 }

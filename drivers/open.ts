@@ -6,6 +6,8 @@ import type { Logger } from 'pino'
 import type { Profile } from '../firmware-config/schema.js'
 import { DriverError, type AmountSource, type Hardware, type Lamps, type NamedSource, type Panel } from './driver.js'
 import type { KeyStream } from './keypad/stdin.js'
+import { type EinkModel, uprightSize } from './panel/eink-chip.js'
+import { createReplugPanel } from './panel/replug.js'
 
 /** What drivers take from the process they run in. */
 export interface HardwareTools {
@@ -15,6 +17,8 @@ export interface HardwareTools {
   readonly interrupt: () => void
   /** Milliseconds on a clock that never goes backwards. */
   readonly now: () => number
+  /** Calls once, no earlier than `at`; the returned function calls it off. */
+  readonly alarm: (at: number, ring: () => void) => () => void
   /** 0 <= x < 1 */
   readonly random: () => number
 }
@@ -35,7 +39,7 @@ export async function openHardware(profile: Profile, tools: HardwareTools): Prom
   try {
     const bench = await openBenchFor(profile, tools)
     if (bench !== undefined) opened.push(() => bench.close())
-    const panel = await openPanel(profile.panel, bench)
+    const panel = await openPanel(profile.panel, bench, tools)
     opened.push(() => panel.close())
     const lamps = await openLamps(profile.lamps, bench, tools)
     opened.push(() => lamps.close())
@@ -58,15 +62,62 @@ async function openBenchFor({ panel, keypad, lamps, bench }: Profile, { log }: H
   return openBench({ url: bench.url, size: sizeOf(panel), log })
 }
 
-async function openPanel(panel: Profile['panel'], bench: Bench | undefined): Promise<Panel> {
+async function openPanel(panel: Profile['panel'], bench: Bench | undefined, tools: HardwareTools): Promise<Panel> {
   switch (panel.driver) {
     case 'png': {
       const { openPngPanel } = await import('./panel/png.js')
       return openPngPanel({ directory: panel.directory, size: sizeOf(panel) })
     }
+    case 'framebuffer': {
+      const { openFramebufferPanel } = await import('./panel/framebuffer.js')
+      const size = sizeOf(panel)
+      return createReplugPanel(size, () => openFramebufferPanel({ device: panel.device, rotation: panel.rotation, size, log: tools.log }))
+    }
+    case 'eink':
+      return createReplugPanel(sizeOf(panel), () => openEink(panel, tools))
     case 'bench':
       return onBench(bench).panel
   }
+}
+
+type EinkProfile = Extract<Profile['panel'], { driver: 'eink' }>
+
+async function openEink(panel: EinkProfile, { log, now, alarm }: HardwareTools): Promise<Panel> {
+  const wrongSize = await disputedSize(panel)
+  if (wrongSize !== undefined) throw new DriverError('PANEL_WRONG_SIZE', wrongSize)
+  const [{ openEinkPanel }, { openPanelBus }, { panelClock }] = await Promise.all([
+    import('./panel/eink.js'), import('./linux/panel-bus.js'), import('./linux/panel-clock.js'),
+  ])
+  const [bus = 0, chipSelect = 0] = (/(\d+)\.(\d+)$/.exec(panel.spi) ?? []).slice(1).map(Number)
+  const { power, ...pins } = panel.pins
+  const wires = { spi: { bus, chipSelect }, pins: { ...pins, power: power === 'none' ? undefined : power } }
+  return openEinkPanel({
+    model: await modelOf(panel), rotation: panel.rotation, clock: panelClock({ now, alarm }), log,
+    bus: await openPanelBus(wires, { gpio: { base: panel.gpioBase } }),
+  })
+}
+
+async function modelOf({ model }: EinkProfile): Promise<EinkModel> {
+  const [{ SSD16XX_MODELS }, { UC81XX_MODELS }] = await Promise.all([import('./panel/ssd16xx.js'), import('./panel/uc81xx.js')])
+  const found = [...SSD16XX_MODELS, ...UC81XX_MODELS].find(({ name }) => name === model)
+  if (found === undefined) throw new DriverError('PANEL_OPEN_FAILED', `no driver has a panel ${model} in its table`)
+  return found
+}
+
+/** Makers' data differ by this much, rounded or measured. */
+const PITCH_TOLERANCE = 0.05
+
+/**
+ * What is wrong with the size that a profile gives a panel whose driver knows better. A wrong pitch would pass a code as
+ * large enough to scan that is not.
+ */
+export async function disputedSize(panel: Profile['panel']): Promise<string | undefined> {
+  if (panel.driver !== 'eink') return undefined
+  const { widthPx, heightPx, pitchMm } = uprightSize(await modelOf(panel), panel.rotation)
+  const samePitch = Math.abs(panel.pitchMm / pitchMm - 1) <= PITCH_TOLERANCE
+  if (panel.widthPx === widthPx && panel.heightPx === heightPx && samePitch) return undefined
+  return `the profile says ${panel.widthPx} x ${panel.heightPx} dots, ${panel.pitchMm} mm apart; ` +
+    `${panel.model} at rotation ${panel.rotation} has ${widthPx} x ${heightPx}, ${pitchMm} mm apart`
 }
 
 async function openKeypad(keypad: Profile['keypad'], bench: Bench | undefined, tools: HardwareTools): Promise<readonly NamedSource[]> {

@@ -33,7 +33,7 @@ export function loadConfig(file: string): LoadedConfig {
   return {
     config: deepFreeze({
       profile: placeProfile(profile.value, from),
-      site: site.value,
+      site: placeSite(site.value, from),
       identity: placeIdentity(identity.value, from),
       journal: from(main.value.journal),
       log: main.value.log,
@@ -177,6 +177,9 @@ function placeProfile(profile: Profile, from: (path: string) => string): Profile
     register: register.driver === 'line' ? { ...register, path: from(register.path) } : register,
   }
 }
+
+const placeSite = (site: Site, from: (path: string) => string): Site =>
+  (site.mark === undefined ? site : { ...site, mark: { file: from(site.mark.file) } })
 
 const placeIdentity = (identity: Identity, from: (path: string) => string): Identity => ({
   ...identity,

@@ -19,16 +19,52 @@ function withoutLogin(address: string): boolean {
 }
 
 const panelSize = {
-  widthPx: z.int().min(64).max(4096).describe('Dots from left to right'),
-  heightPx: z.int().min(64).max(4096).describe('Dots from top to bottom'),
+  widthPx: z.int().min(64).max(4096).describe('Dots from left to right, as it is looked at'),
+  heightPx: z.int().min(64).max(4096).describe('Dots from top to bottom, as it is looked at'),
   pitchMm: z.number().min(0.05).max(2).describe('Millimetres between neighbouring dots'),
 }
+
+/** As the tables of the drivers name them; test/drivers/open.test.ts holds that they are the same. */
+export const EINK_MODELS = [
+  'waveshare-1in54-v2', 'waveshare-2in13-v4', 'waveshare-2in7-v2', 'waveshare-2in9-v1', 'waveshare-2in9-v2', 'waveshare-2in9-d',
+  'gdey029t94', 'waveshare-4in2-v2', 'inky-what', 'waveshare-4in26', 'waveshare-7in5-v2', 'waveshare-7in5-v2-old',
+] as const
+
+const rotation = z.union([z.literal(0), z.literal(90), z.literal(180), z.literal(270)]).default(0)
+  .describe('Degrees by which an upright picture is turned, with the clock, for the panel as it is mounted')
+
+/** 0 and 1 belong to the memory of an add-on board. */
+const pin = z.int().min(2).max(27)
+
+const einkPins = z.strictObject({
+  reset: pin.default(17),
+  dc: pin.default(25),
+  busy: pin.default(24),
+  power: z.union([pin, z.literal('none')]).default(18).describe('Switches newer boards on; "none" where nothing is wired to it'),
+}).refine((pins) => new Set(Object.values(pins)).size === 4, 'must be four different lines')
+  .prefault({}).describe('BCM numbers of the control lines; the defaults are those of Waveshare boards')
 
 export const Profile = z.strictObject({
   $schema: z.string().optional(),
   note: z.string().max(400).optional().describe('What box this is, for people'),
   panel: z.discriminatedUnion('driver', [
     z.strictObject({ driver: z.literal('png'), directory: path.describe('Where each picture is written'), ...panelSize }),
+    z.strictObject({
+      driver: z.literal('eink'),
+      model: z.enum(EINK_MODELS).describe('Which glass and controller it is'),
+      spi: z.string().regex(/^\/dev\/spidev[0-9]+\.[0-9]+$/, 'an SPI device such as /dev/spidev0.0').default('/dev/spidev0.0'),
+      pins: einkPins,
+      gpioBase: z.int().min(0).max(4096).optional().describe('The number of line 0, where the terminal cannot find it by itself'),
+      rotation,
+      ...panelSize,
+    }),
+    z.strictObject({
+      driver: z.literal('framebuffer'),
+      device: z.string().regex(/^(\/dev\/fb[0-9]{1,2}|[^/]{1,15})$/, 'the name of a framebuffer, or a path such as /dev/fb1')
+        .describe('Its name in /sys/class/graphics/fb*/name, such as panel-mipi-dbid or vc4drmfb; or /dev/fb1, a number that may change'),
+      rotation,
+      ...panelSize,
+    }),
     z.strictObject({ driver: z.literal('bench'), ...panelSize }),
   ]).describe('What shows the code'),
   keypad: z.discriminatedUnion('driver', [
@@ -63,6 +99,9 @@ export const Site = z.strictObject({
   country: z.enum(['TH', 'SG', 'MY']),
   currency: z.enum(['THB', 'SGD', 'MYR']),
   method: z.enum(['alipayplus_mpm', 'promptpay']).default('alipayplus_mpm'),
+  mark: z.strictObject({
+    file: path.describe('As the brand supplied it: a square PNG, 16 to 512 dots wide and of up to 64 KB'),
+  }).optional().describe('The brand\'s mark in the middle of the code, where there is room for it; without it codes are plain'),
 })
 export type Site = z.infer<typeof Site>
 

@@ -6,8 +6,9 @@
 # What canvas and better-sqlite3 need to compile, the fonts of our four languages, and a pty for the register.
 PACKAGES_DEMO=(build-essential python3 pkg-config libcairo2-dev libpango1.0-dev libjpeg-dev libgif-dev librsvg2-dev
   fontconfig fonts-dejavu-core fonts-tlwg-loma-ttf fonts-wqy-microhei socat)
-# A real browser, a broker that is not ours (Debian starts it on localhost), the linter of these scripts, and what breaks disks.
-PACKAGES_TEST=(chromium mosquitto shellcheck strace e2fsprogs mount)
+# A real browser, a broker that is not ours (Debian starts it on localhost), the linter of these scripts, what breaks disks,
+# and a second reader of codes, which the product does not use.
+PACKAGES_TEST=(chromium mosquitto shellcheck strace e2fsprogs mount zbar-tools)
 
 # prepare demo|test
 prepare() {

@@ -1,103 +1,82 @@
 /**
- * Draws every screen at three panel sizes in four languages into out/preview, and all of one size on a contact sheet:
- * for the documents, and for the eye. After a build: node dist/scripts/preview.js [directory]
+ * Draws every screen on every panel in four languages, for the documents and for the eye: one file a picture, one contact
+ * sheet a panel, one sheet of all panels, and a list of the distances from which it can be read. After a build:
+ *
+ *   node dist/scripts/preview.js [directory]     draws into out/preview, or the directory
+ *   node dist/scripts/preview.js --accept        what is drawn now is what test/golden/ shall hold from now on
  */
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createCanvas, loadImage } from 'canvas'
-import type { Currency } from '../device/protocol/money.js'
-import type { Country, PaymentMethodName } from '../device/protocol/payment-method.js'
-import { NEEDS_ATTENTION } from '../device/protocol/wire.js'
-import { createRenderer } from '../device/render.js'
-import { type Health, view, type View } from '../device/view.js'
-import type { Sale, State } from '../device/sale.js'
-import { type Language, LANGUAGES } from '../device/words.js'
-import type { PanelSize } from '../drivers/driver.js'
+import { parseArgs } from 'node:util'
+import { createCanvas, type Image, loadImage } from 'canvas'
 import { encodePng } from '../drivers/panel/png.js'
+import { drawnWith, everyPicture, GOLDEN, GOLDEN_SHEETS, goldenLines, type Pictures, sheetOf } from './golden.js'
+import { distancesOf } from './readable.js'
 
-const SIZES: Readonly<Record<string, PanelSize>> = {
-  '400x300': { widthPx: 400, heightPx: 300, pitchMm: 0.212 },
-  '800x480': { widthPx: 800, heightPx: 480, pitchMm: 0.204 },
-  '296x128': { widthPx: 296, heightPx: 128, pitchMm: 0.226 },
-  '480x800': { widthPx: 480, heightPx: 800, pitchMm: 0.204 },
-}
-
-interface Site {
-  readonly shopName: string
-  readonly country: Country
-  readonly currency: Currency
-  readonly method: PaymentMethodName
-  readonly minor: number
-}
-
-const SITES: Readonly<Record<Language, Site>> = {
-  en: { shopName: 'Kopi & Toast, Tiong Bahru Market', country: 'SG', currency: 'SGD', method: 'alipayplus_mpm', minor: 1_280 },
-  th: { shopName: 'ร้านกาแฟบ้านสวน สาขาเชียงใหม่', country: 'TH', currency: 'THB', method: 'alipayplus_mpm', minor: 2_500 },
-  zh: { shopName: '大同茶室', country: 'SG', currency: 'SGD', method: 'alipayplus_mpm', minor: 123_456 },
-  ms: { shopName: 'Warung Mak Cik Kiah', country: 'MY', currency: 'MYR', method: 'alipayplus_mpm', minor: 1_590 },
-}
-
-const PAYLOAD = 'https://qr.alipayplus.com/281666040092abcDEF7719XyZ0123456789kQ'
-const WELL: Health = { notReady: undefined, codeFault: false }
-
-function screensOf(site: Site): Readonly<Record<string, View>> {
-  const sale: Sale = {
-    id: '0193b3c4-5d6e-7f80-9a1b-2c3d4e5f6071', nonce: '0'.repeat(32), askedBy: 'keypad',
-    amount: { minor: site.minor, currency: site.currency }, method: site.method,
-  }
-  const offer = { charge: 'chrg_test', payload: PAYLOAD, counter: 1 }
-  const show = (state: State, health: Partial<Health> = {}) => view(state, { ...WELL, ...health }, 0)
-  const settled = (ending: Extract<State, { phase: 'settled' }>['verdict']['ending']) =>
-    show({ phase: 'settled', sale, verdict: { ending, charge: 'chrg_test' }, told: true, clearAt: 0 })
-  const reversal = { sale: sale.id, charge: 'chrg_test', amount: sale.amount }
-  const idle = { phase: 'idle', digits: '' } as const
-  return {
-    'enter-amount': show(idle),
-    'enter-amount-typed': show({ phase: 'idle', digits: String(site.minor) }),
-    'refused': show({ ...idle, notice: { type: 'refused', refusal: { reason: 'amount too small', text: '' }, clearAt: 0 } }),
-    'please-wait': show({ phase: 'opening', sale, retryAt: 0, giveUpAt: 0 }),
-    'scan-to-pay': show({ phase: 'presenting', sale, offer, endsAt: 90_000, asks: 0, askAt: 0 }),
-    'checking': show({ phase: 'resolving', sale, doubt: 'expired', offer, tries: 1, retryAt: 0 }),
-    'paid': settled({ outcome: 'paid', paidAt: '2026-11-23T06:00:00Z' }),
-    'not-paid-insufficient': settled({ outcome: 'unpaid', reason: 'insufficient_fund' }),
-    'not-paid-cancelled': settled({ outcome: 'unpaid', reason: 'cancelled' }),
-    'ask-staff': settled({ outcome: 'unpaid', reason: NEEDS_ATTENTION }),
-    'reversed-voided': show({ ...idle, notice: { type: 'reversed', reversal: { ...reversal, voided: true }, clearAt: 0 } }),
-    'reversed-refunded': show({ ...idle, notice: { type: 'reversed', reversal: { ...reversal, voided: false }, clearAt: 0 } }),
-    'starting': show(idle, { notReady: 'starting' }),
-    'offline': show(idle, { notReady: 'link down' }),
-    'out-of-service': show(idle, { codeFault: true }),
-  }
-}
+const GAP_PX = 12
+/** On the sheet of all panels, in the site's own language each. */
+const TELLING = ['enter-amount', 'scan-to-pay', 'checking', 'paid', 'not-paid-insufficient', 'set-up'] as const
 
 async function main(directory: string): Promise<void> {
   await mkdir(directory, { recursive: true })
-  for (const [sizeName, size] of Object.entries(SIZES)) {
-    const pictures: Buffer[] = []
-    for (const language of LANGUAGES) {
-      const renderer = createRenderer({ size, language, ...SITES[language] })
-      for (const [name, screen] of Object.entries(screensOf(SITES[language]))) {
-        const png = encodePng(renderer.render(screen))
-        pictures.push(png)
-        await writeFile(join(directory, `${sizeName}-${language}-${name}.png`), png)
+  const all: Image[][] = []
+  const distances: string[] = []
+  for (const [panel, { size, pictures }] of everyPicture()) {
+    const columns: Image[][] = []
+    for (const [language, screens] of pictures) {
+      const column: Image[] = []
+      for (const [screen, { frame }] of screens) {
+        const png = encodePng(frame)
+        await writeFile(join(directory, `${panel}-${language}-${screen}.png`), png)
+        column.push(await loadImage(png))
       }
+      columns.push(column)
     }
-    await writeFile(join(directory, `sheet-${sizeName}.png`), await contactSheet(pictures, size, LANGUAGES.length))
+    await writeFile(join(directory, `sheet-${panel}.png`), contactSheet(columns))
+    all.push(telling(pictures, columns))
+    distances.push(...distancesOf(panel, size, pictures))
   }
+  await writeFile(join(directory, 'sheet-of-all-panels.png'), contactSheet(transposed(all)))
+  await writeFile(join(directory, 'distances.txt'), `${distances.join('\n')}\n`)
 }
 
-/** One column a language, one row a screen. */
-async function contactSheet(pictures: readonly Buffer[], size: PanelSize, columns: number): Promise<Buffer> {
-  const gap = 12
-  const rows = pictures.length / columns
-  const canvas = createCanvas(columns * (size.widthPx + gap) + gap, rows * (size.heightPx + gap) + gap)
+/** One screen in each language, then the rest in the first. */
+function telling(pictures: Pictures, columns: readonly (readonly Image[])[]): Image[] {
+  const names = [...[...pictures.values()][0]?.keys() ?? []]
+  return TELLING.flatMap((name, i) => columns[i % columns.length]?.[names.indexOf(name)] ?? [])
+}
+
+/** Columns side by side, each row as high as its highest picture. */
+function contactSheet(columns: readonly (readonly Image[])[]): Buffer {
+  const widths = columns.map((column) => Math.max(...column.map(({ width }) => width)) + GAP_PX)
+  const rows = Array.from({ length: Math.max(...columns.map(({ length }) => length)) }, (_, j) =>
+    Math.max(...columns.map((column) => column[j]?.height ?? 0)) + GAP_PX)
+  const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0)
+  const canvas = createCanvas(sum(widths) + GAP_PX, sum(rows) + GAP_PX)
   const context = canvas.getContext('2d')
   context.fillStyle = '#667'
   context.fillRect(0, 0, canvas.width, canvas.height)
-  for (const [i, png] of pictures.entries()) {
-    context.drawImage(await loadImage(png), gap + Math.floor(i / rows) * (size.widthPx + gap), gap + (i % rows) * (size.heightPx + gap))
-  }
+  columns.forEach((column, i) => {
+    column.forEach((image, j) => { context.drawImage(image, GAP_PX + sum(widths.slice(0, i)), GAP_PX + sum(rows.slice(0, j))) })
+  })
   return canvas.toBuffer('image/png')
 }
 
-await main(process.argv[2] ?? 'out/preview')
+const transposed = (rows: readonly (readonly Image[])[]): Image[][] =>
+  (rows[0] ?? []).map((_, i) => rows.flatMap((row) => row[i] ?? []))
+
+async function accept(directory: string): Promise<void> {
+  await rm(directory, { recursive: true, force: true })
+  await mkdir(directory, { recursive: true })
+  const lines: string[] = []
+  for (const [panel, { size, pictures }] of everyPicture()) {
+    lines.push(...goldenLines(panel, pictures))
+    if (GOLDEN_SHEETS.includes(panel)) await writeFile(join(directory, GOLDEN.sheet(panel)), encodePng(sheetOf(size, pictures)))
+  }
+  await writeFile(join(directory, GOLDEN.lines), `${lines.join('\n')}\n`)
+  await writeFile(join(directory, GOLDEN.drawnWith), `${JSON.stringify(drawnWith(), null, 2)}\n`)
+}
+
+const { values, positionals } = parseArgs({ options: { accept: { type: 'boolean' } }, allowPositionals: true })
+if (values.accept === true) await accept('test/golden')
+else await main(positionals[0] ?? 'out/preview')

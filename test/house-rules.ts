@@ -99,7 +99,7 @@ const pure: readonly { readonly files: RegExp; readonly packages: readonly strin
   { files: /^device\/protocol\/seal\.ts$/, packages: ['jose', 'zod'] },
   { files: protocol, packages: ['zod', 'node:crypto'] },
   { files: /^device\/(sale|view|words)\.ts$/, packages: [] },
-  { files: /^drivers\/ecr\/line\.ts$/, packages: [] },
+  { files: /^drivers\/(ecr\/line|panel\/(eink-chip|ssd16xx|uc81xx))\.ts$/, packages: [] },
   { files: /^cloud\/(charge|reversal|reconciliation|plain-text)\.ts$/, packages: [] },
   { files: /^cloud\/ledger\.ts$/, packages: ['node:crypto'] },
 ]

@@ -7,7 +7,7 @@ import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as after } from 'node:timers/promises'
 import { crc32, deflateSync } from 'node:zlib'
-import { DriverError, type Frame, type Panel, type PanelSize, strideBytes } from '../driver.js'
+import { DriverError, type Frame, type Panel, type PanelSize, refuseWrongSize, strideBytes } from '../driver.js'
 
 export interface PngPanelOptions {
   /** Made if it is not there. Pictures of an earlier run stay and are counted on from. */
@@ -81,13 +81,6 @@ function chunk(type: string, data: Buffer): Buffer {
   body.copy(framed, 4)
   framed.writeUInt32BE(crc32(body), body.length + 4)
   return framed
-}
-
-function refuseWrongSize(frame: Frame, size: PanelSize): void {
-  const bytes = strideBytes(size.widthPx) * size.heightPx
-  if (frame.widthPx === size.widthPx && frame.heightPx === size.heightPx && frame.bits.length === bytes) return
-  throw new DriverError('PANEL_WRONG_SIZE',
-    `a picture of ${frame.widthPx}x${frame.heightPx} in ${frame.bits.length} bytes on a panel of ${size.widthPx}x${size.heightPx} in ${bytes}`)
 }
 
 /** Whoever looks sees the old file or the new one, never half of one. */

@@ -1,17 +1,27 @@
 import { describe, expect, test } from 'vitest'
 import { checkTogether } from '../../device/check.js'
 import { CURRENCIES } from '../../device/protocol/money.js'
+import { PAYLOAD_CHARS_MAX } from '../../device/protocol/payload.js'
 import { PAYMENT_METHOD_NAMES, PAYMENT_METHODS } from '../../device/protocol/payment-method.js'
 import { createRenderer } from '../../device/render.js'
-import type { Config } from '../../firmware-config/schema.js'
+import type { Frame } from '../../drivers/driver.js'
+import { type Rotation, uprightSize } from '../../drivers/panel/eink-chip.js'
+import { SSD16XX_MODELS } from '../../drivers/panel/ssd16xx.js'
+import { UC81XX_MODELS } from '../../drivers/panel/uc81xx.js'
+import { type Config, EINK_MODELS, Profile } from '../../firmware-config/schema.js'
+import { PLUS } from '../camera/trials.js'
 
 type Site = Config['site']
-const shop: Site = { shopName: 'Baan Kafae', language: 'th', country: 'TH', currency: 'THB', method: 'alipayplus_mpm' }
+const shop = { shopName: 'Baan Kafae', language: 'th', country: 'TH', currency: 'THB', method: 'alipayplus_mpm' } as const satisfies Site
 
-function check(site: Partial<Site> = {}, size = { widthPx: 400, heightPx: 300, pitchMm: 0.212 }) {
+type Panel = Config['profile']['panel']
+
+const pictures = (size = { widthPx: 400, heightPx: 300, pitchMm: 0.212 }): Panel => ({ driver: 'png', directory: 'pictures', ...size })
+
+function check(site: Partial<Site> = {}, panel = pictures(), disputedSize?: string, mark?: Frame) {
   const config = {
     site: { ...shop, ...site },
-    profile: { panel: { driver: 'png', directory: 'pictures', ...size }, keypad: { driver: 'none' }, register: { driver: 'none' }, lamps: { driver: 'none' } },
+    profile: { panel, keypad: { driver: 'none' }, register: { driver: 'none' }, lamps: { driver: 'none' } },
     identity: {
       terminal: 'counter-1', broker: { url: 'mqtt://127.0.0.1:1883', username: 'counter-1', password: 'a long password' },
       key: { kty: 'OKP', crv: 'Ed25519', kid: 'counter-1', x: 'x'.repeat(43), d: 'd'.repeat(43) },
@@ -19,7 +29,8 @@ function check(site: Partial<Site> = {}, size = { widthPx: 400, heightPx: 300, p
     },
     journal: 'journal.sqlite', log: 'info',
   } as const satisfies Config
-  return checkTogether(config, (payload) => createRenderer({ size, ...config.site }).plan(payload))
+  const { widthPx, heightPx, pitchMm } = panel
+  return checkTogether(config, createRenderer({ ...config.site, size: { widthPx, heightPx, pitchMm }, mark }).plan, disputedSize)
 }
 
 describe('the check of a shop', () => {
@@ -27,6 +38,15 @@ describe('the check of a shop', () => {
     const { problems, report } = check()
     expect(problems).toEqual([])
     expect(report.join('\n')).toMatch(/400 x 300 dots[^]*version [0-9]+, correction [QML], for a text of 100 characters[^]*module +[0-9.]+ mm[^]*about [0-9]+ cm/)
+  })
+
+  test('says whether the mark of the brand has room in its code', () => {
+    const mark = { file: '/etc/plinth/mark.png' }
+    const markLine = (widthPx: number, heightPx: number): string | undefined =>
+      check({ mark }, pictures({ widthPx, heightPx, pitchMm: 0.2 }), undefined, PLUS).report.find((line) => line.startsWith('mark'))
+    expect(markLine(400, 300)).toMatch(/^mark {7}9 modules wide in the middle$/)
+    expect(markLine(124, 124)).toBe('mark       has no room in such a code on this panel, which stays plain')
+    expect(check().report.join('\n')).not.toContain('mark')
   })
 
   test('whose method cannot charge its currency says which ones it can', () => {
@@ -42,10 +62,21 @@ describe('the check of a shop', () => {
   })
 
   test('whose panel is too small for any camera says so, beside everything else', () => {
-    const { problems, report } = check({ method: 'promptpay', currency: 'MYR', country: 'SG' }, { widthPx: 64, heightPx: 64, pitchMm: 0.1 })
+    const { problems, report } = check({ method: 'promptpay', currency: 'MYR', country: 'SG' }, pictures({ widthPx: 64, heightPx: 64, pitchMm: 0.1 }))
     expect(problems.map(({ path }) => path)).toEqual(['site.currency', 'site.country', 'profile.panel'])
     expect(problems.at(-1)?.problem).toMatch(/^the panel is too small for the code of PromptPay: /)
     expect(report).toEqual([])
+  })
+
+  test('whose panel is another than its profile says says that, and nothing of how a code would scan', () => {
+    const dispute = 'the profile says 300 x 400 dots, 0.212 mm apart; waveshare-4in2-v2 at rotation 0 has 400 x 300, 0.212 mm apart'
+    expect(check({}, einkPanel('waveshare-4in2-v2', 90), dispute)).toEqual({
+      problems: [{
+        path: 'profile.panel', problem: `is not as large as it says: ${dispute}`,
+        hint: 'give it the size of the panel, or name the panel that it is',
+      }],
+      report: [],
+    })
   })
 
   test('finds a problem exactly where the registry has no limits', () => {
@@ -57,3 +88,69 @@ describe('the check of a shop', () => {
     }
   })
 })
+
+const MODELS = [...SSD16XX_MODELS, ...UC81XX_MODELS]
+const ROTATIONS: readonly Rotation[] = [0, 90, 180, 270]
+
+function einkPanel(name: string, rotation: Rotation): Panel {
+  const model = MODELS.find((each) => each.name === name)
+  if (model === undefined) throw new Error(`no model ${name}`)
+  // As the schema would have it; the size is the model's own, so that this table is about the glass.
+  return Profile.parse({ panel: { driver: 'eink', model: name, rotation, ...uprightSize(model, rotation) } }).panel
+}
+
+describe('the scan report of every panel that has a driver', () => {
+  /**
+   * For a text of 100 characters, as an order code usually has; and the longest text of lower case that still fits: the
+   * capacity of version 10, 11 or more at correction L (ISO/IEC 18004, table 7), up to the 512 that any code may have.
+   */
+  const table: Readonly<Record<string, { readonly moduleMm: string; readonly symbolMm: string; readonly charsMax: number }>> = {
+    'waveshare-1in54-v2': { moduleMm: '0.41', symbolMm: '17', charsMax: 321 },
+    'waveshare-2in13-v4': { moduleMm: '0.39', symbolMm: '19', charsMax: 271 },
+    'waveshare-2in7-v2': { moduleMm: '0.65', symbolMm: '27', charsMax: 512 },
+    'waveshare-2in9-v1': { moduleMm: '0.45', symbolMm: '22', charsMax: 271 },
+    'waveshare-2in9-v2': { moduleMm: '0.45', symbolMm: '22', charsMax: 271 },
+    'waveshare-2in9-d': { moduleMm: '0.45', symbolMm: '22', charsMax: 271 },
+    'gdey029t94': { moduleMm: '0.45', symbolMm: '22', charsMax: 271 },
+    'waveshare-4in2-v2': { moduleMm: '0.85', symbolMm: '42', charsMax: 512 },
+    'inky-what': { moduleMm: '0.85', symbolMm: '42', charsMax: 512 },
+    'waveshare-4in26': { moduleMm: '0.93', symbolMm: '45', charsMax: 512 },
+    'waveshare-7in5-v2': { moduleMm: '1.22', symbolMm: '60', charsMax: 512 },
+    'waveshare-7in5-v2-old': { moduleMm: '1.22', symbolMm: '60', charsMax: 512 },
+  }
+
+  test('leaves no panel out', () => {
+    expect(Object.keys(table).sort()).toEqual([...EINK_MODELS].sort())
+  })
+
+  test.each(Object.entries(table))('%s at every rotation', (name, { moduleMm, symbolMm, charsMax }) => {
+    for (const rotation of ROTATIONS) {
+      const panel = einkPanel(name, rotation)
+      const { problems, report } = check({}, panel)
+      expect(problems).toEqual([])
+      expect(report[0]).toBe(`panel      ${name} at rotation ${rotation}, ${panel.widthPx} x ${panel.heightPx} dots, ${panel.pitchMm} mm apart`)
+      expect(report.join('\n')).toMatch(new RegExp(`module     ${moduleMm} mm \\(at least 0.38\\), [0-9]+ dots\nsymbol     ${symbolMm} mm, quiet zone 4 modules of white, [0-9.]+ mm\ndistance   scans best from about [0-9]+ cm`))
+      expect(check({ method: 'promptpay' }, panel).problems).toEqual([])
+      expect(longestText(panel)).toBe(charsMax)
+    }
+  })
+
+  test('a panel of the same dots, but finer than a telephone reads, is refused', () => {
+    for (const pitchMm of [0.06, 0.08, 0.1]) {
+      expect(check({}, pictures({ widthPx: 122, heightPx: 250, pitchMm })).problems.map(({ path }) => path)).toEqual(['profile.panel'])
+    }
+  })
+})
+
+/** Every longer one is refused. */
+function longestText({ widthPx, heightPx, pitchMm }: Panel): number {
+  const { plan } = createRenderer({ size: { widthPx, heightPx, pitchMm }, ...shop })
+  const fits = (chars: number): boolean => plan('https://order.example/'.padEnd(chars, 'x')).fits
+  let [least, most] = [0, PAYLOAD_CHARS_MAX + 1]
+  while (most - least > 1) {
+    const middle = Math.floor((least + most) / 2)
+    if (fits(middle)) least = middle
+    else most = middle
+  }
+  return least
+}

@@ -1,6 +1,6 @@
 import { createCanvas } from 'canvas'
 import { describe, expect, test } from 'vitest'
-import { type Block, drawColumn } from '../../device/layout.js'
+import { type Block, drawColumn, type Part } from '../../device/layout.js'
 import { createTypesetter } from '../../device/typeset.js'
 
 function sheet(widthPx: number, heightPx: number) {
@@ -24,6 +24,9 @@ function bands(rows: readonly boolean[]): readonly number[] {
   })
   return heights
 }
+
+/** Where the lowest of them ends. */
+const endOf = (parts: readonly Part[]): number => Math.max(...parts.map(({ box }) => box.y + box.heightPx))
 
 const LONG_NAMES = [
   'The Very Long Named Kopitiam & Toast Co.', 'ร้านก๋วยเตี๋ยวเรือป้าแดงสาขาถนนสุขุมวิท๗', '新加坡中央商业区老字号传统海南鸡饭与咖喱鱼头专卖店有限公司第二分店',
@@ -91,8 +94,8 @@ describe('a column', () => {
   test('never inks outside its box', () => {
     const { context, typesetter, ink } = sheet(120, 120)
     const box = { x: 30, y: 40, widthPx: 60, heightPx: 50 }
-    const used = drawColumn({ context, typesetter }, { box, emPx: 20, align: 'left', blocks: [text('WWWWWWWW', 3), { kind: 'rule' }, amount(999_999_999), text('ชำระ', 4), text('HHH'), text('HHH'), text('HHH')] })
-    expect(used).toBeGreaterThan(box.heightPx) // It had to be cut.
+    const parts = drawColumn({ context, typesetter }, { box, emPx: 20, align: 'left', blocks: [text('WWWWWWWW', 3), { kind: 'rule' }, amount(999_999_999), text('ชำระ', 4), text('HHH'), text('HHH'), text('HHH')] })
+    expect(endOf(parts)).toBeGreaterThan(box.y + box.heightPx) // It had to be cut.
     for (let y = 0; y < 120; y++) {
       for (let x = 0; x < 120; x++) {
         if (x < 30 || x >= 90 || y < 40 || y >= 90) expect(ink(x, y), `${x},${y}`).toBe(false)
@@ -114,7 +117,43 @@ describe('a column', () => {
   test('says when it had to be cut', () => {
     const { context, typesetter } = sheet(300, 300)
     const column = { emPx: 24, align: 'left', blocks: [text('A'), text('B'), text('C'), amount(2_500)] } as const
-    expect(drawColumn({ context, typesetter }, { ...column, box: { x: 0, y: 0, widthPx: 300, heightPx: 300 } })).toBeLessThanOrEqual(300)
-    expect(drawColumn({ context, typesetter }, { ...column, box: { x: 0, y: 0, widthPx: 300, heightPx: 20 } })).toBeGreaterThan(20)
+    expect(endOf(drawColumn({ context, typesetter }, { ...column, box: { x: 0, y: 0, widthPx: 300, heightPx: 300 } }))).toBeLessThanOrEqual(300)
+    expect(endOf(drawColumn({ context, typesetter }, { ...column, box: { x: 0, y: 0, widthPx: 300, heightPx: 20 } }))).toBeGreaterThan(20)
+  })
+
+  test('leaves out a text rather than cut it short, unless a part of it says enough', () => {
+    const { context, typesetter } = sheet(200, 200)
+    const long = 'AAAA BBBB CCCC DDDD EEEE FFFF GGGG HHHH'
+    const drawn = (mayBeCut: boolean) => drawColumn({ context, typesetter }, {
+      box: { x: 0, y: 0, widthPx: 100, heightPx: 200 }, emPx: 24, align: 'left',
+      blocks: [amount(2_500), { kind: 'text', text: long, weight: 'normal', em: 1, linesMax: 1, drop: 1, mayBeCut }],
+    }).filter((part) => part.what === 'text')
+    expect(drawn(true)).toMatchObject([{ text: long, isCut: true }])
+    expect(drawn(false)).toEqual([])
+  })
+
+  test('keeps everything where it is while one text takes the place of another', () => {
+    const inTurn = ['about 59 min 45 s left', 'less than 15 s left']
+    const boxes = inTurn.map((now) => {
+      const { context, typesetter } = sheet(160, 200)
+      const time: Block = { kind: 'text', text: now, inTurn, weight: 'normal', em: 1, linesMax: 2 }
+      return drawColumn({ context, typesetter }, {
+        box: { x: 0, y: 0, widthPx: 110, heightPx: 200 }, emPx: 16, align: 'left', blocks: [text('HHH'), time, amount(2_500), { kind: 'space' }, text('III')],
+      }).filter((part) => !('text' in part && inTurn.includes(part.text))).map(({ box }) => box)
+    })
+    expect(boxes[0]).toHaveLength(4)
+    expect(boxes[1]).toEqual(boxes[0])
+  })
+
+  test('says where each thing stands, in boxes that hold all of its ink', () => {
+    const { context, typesetter, inkedRows } = sheet(300, 300)
+    const parts = drawColumn({ context, typesetter }, {
+      box: { x: 10, y: 10, widthPx: 280, heightPx: 280 }, emPx: 24, align: 'centre',
+      blocks: [text('HHH'), { kind: 'rule' }, { kind: 'space' }, amount(2_500), { kind: 'bar', filled: 3, of: 8 }],
+    })
+    expect(parts.map(({ what }) => what)).toEqual(['text', 'rule', 'currency', 'amount', 'bar'])
+    inkedRows().forEach((inked, y) => {
+      if (inked) expect(parts.some(({ box }) => y >= box.y && y < box.y + box.heightPx), `row ${y}`).toBe(true)
+    })
   })
 })

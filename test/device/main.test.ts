@@ -24,7 +24,7 @@ afterEach(() => {
 })
 
 const write = (name: string, content: unknown): void =>
-  writeFileSync(join(folder, name), typeof content === 'string' ? content : JSON.stringify(content), { mode: 0o600 })
+  writeFileSync(join(folder, name), typeof content === 'string' || Buffer.isBuffer(content) ? content : JSON.stringify(content), { mode: 0o600 })
 
 interface Files { readonly site?: object; readonly profile?: object; readonly identity?: object; readonly terminal?: object }
 
@@ -85,9 +85,27 @@ describe('plinth check', () => {
     const secret = await shopWith()
     const { code, out, err } = await onConfig('check')
     expect({ code, err }).toEqual({ code: 0, err: '' })
-    expect(out).toMatch(/terminal\.json is good\n {2}panel +400 x 300 dots[^]*symbol[^]*scans best from about/)
+    expect(out).toMatch(/terminal\.json is good\n {2}panel +pictures in [^ ]*pictures, 400 x 300 dots[^]*symbol[^]*scans best from about/)
     expect(out).not.toContain(PASSWORD)
     expect(out).not.toContain(secret)
+  })
+
+  test('of a shop with the mark of its brand says how large it stands in the code', async () => {
+    await shopWith({ site: { mark: { file: 'mark.png' } } })
+    const ink = { widthPx: 64, heightPx: 64, bits: new Uint8Array(512).fill(0xff) }
+    write('mark.png', encodePng(ink))
+    const { code, out } = await onConfig('check')
+    expect({ code, mark: /mark +.*/.exec(out)?.[0] }).toEqual({ code: 0, mark: 'mark       9 modules wide in the middle' })
+  })
+
+  test('of a shop whose mark cannot be used says why, beside everything else', async () => {
+    await shopWith({ site: { mark: { file: 'mark.png' }, currency: 'SGD', method: 'promptpay' } })
+    write('mark.png', encodePng({ widthPx: 64, heightPx: 32, bits: new Uint8Array(256) }))
+    const { code, err } = await onConfig('check')
+    expect(code).toBe(2)
+    expect(err).toMatch(/site\.currency: PromptPay cannot charge SGD[^]*site\.mark\.file: is 64 x 32 dots, not square/)
+    rmSync(join(folder, 'mark.png'))
+    expect((await onConfig('check')).err).toMatch(/site\.mark\.file: cannot be read: .*mark\.png/)
   })
 
   test('of a shop whose parts do not go together says so', async () => {

@@ -33,7 +33,7 @@ const OTHER_SCREENS: readonly Screen[] = [
   ...UNPAID_REASONS.map((reason) => ({ screen: 'not paid', reason, ...ofSale }) as const),
   { screen: 'not paid', reason: 'never heard of', ...ofSale, amount: LARGEST },
   { screen: 'ask staff', ...ofSale }, { screen: 'reversed', ...ofSale, voided: true }, { screen: 'reversed', ...ofSale, voided: false },
-  { screen: 'out of service', fault: 'journal fault' },
+  { screen: 'out of service', fault: 'journal fault' }, { screen: 'updating', minutesLeft: 2 },
   { screen: 'refused', refusal: { reason: 'amount too small', text: '' } }, { screen: 'refused', refusal: { reason: 'amount too large', text: '' } },
   { screen: 'refused', refusal: { reason: 'currency not supported', text: '' } }, { screen: 'refused', refusal: { reason: 'not an amount', text: '' } },
   { screen: 'refused', refusal: { reason: 'busy', text: '' } },

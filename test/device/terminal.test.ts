@@ -387,6 +387,16 @@ describe('a code that does not read back', () => {
     await vi.waitFor(() => expect(register.answers.at(-1)).toEqual({ answer: 'no', reason: 'terminal not ready: panel fault' }))
   })
 
+  test('with the mark of the brand is drawn without it, and pays', async () => {
+    const counter = await open({ bend: (renderer) => ({ ...lying(renderer), unmarked: renderer }) })
+    const { register, link, terminal } = counter
+    register.give({ type: 'amount asked', amount: '25.00' })
+    link.offer(PAYLOAD)
+    await shown(counter).toBe(PAYLOAD)
+    expect(phaseOf(terminal)).toBe('presenting')
+    expect(terminal.status().notReady).toBeUndefined()
+  })
+
   test('because it could not be drawn at all closes its sale too', async () => {
     const { register, link, clock, terminal } = await open({
       bend: (renderer) => ({
@@ -406,6 +416,26 @@ describe('a code that does not read back', () => {
 })
 
 describe('a panel', () => {
+  test('that keeps ghosts has its code drawn clean and swept away, and rests clean', async () => {
+    const counter = await open()
+    const { keypad, link, panel, clock } = counter
+    await drawn(counter)
+    /** What is drawn because of this. */
+    const after = async (happens: () => void): Promise<readonly string[]> => {
+      const before = panel.refreshes.length
+      happens()
+      await drawn(counter)
+      return panel.refreshes.slice(before)
+    }
+    expect(await after(() => keypad.give({ type: 'digit pressed', digit: '9' }))).toEqual(['quick'])
+    expect(await after(() => keypad.give({ type: 'clear pressed' }))).toEqual(['clean'])
+    expect((await after(() => typeAmount(keypad, '2500'))).at(-1)).toBe('quick')
+    expect(await after(() => link.offer(PAYLOAD))).toEqual(['clean'])
+    expect(await after(() => clock.advance(15_000))).toEqual(['quick'])
+    expect(await after(() => link.judge(PAID))).toEqual(['swept'])
+    expect(await after(() => clock.advance(SETTLED_MS))).toEqual(['clean'])
+  })
+
   test('that fails while a code should appear closes the sale, and no other begins until it works again', async () => {
     const counter = await open()
     const { register, link, panel, clock, terminal } = counter

@@ -120,6 +120,37 @@ describe('when no sale could be started', () => {
   })
 })
 
+describe('a terminal that belongs to no shop yet', () => {
+  const unpaired = { code: 'K7M4-QP2X', address: 'https://gate.example.com/enrol' }
+
+  test('says where it is set up, and with which code', () => {
+    expect(view(idle, { ...well, unpaired }, 0)).toEqual({ screen: 'set up', ...unpaired, lamps: 'offline' })
+  })
+
+  test('says what is broken first', () => {
+    expect(view(idle, { ...well, unpaired, notReady: 'panel fault' }, 0).screen).toBe('out of service')
+  })
+})
+
+describe('an update', () => {
+  const health: Health = { ...well, notReady: 'starting', updating: { minutesLeft: 2 } }
+
+  test('is said with the time it takes', () => {
+    expect(view(idle, health, 0)).toEqual({ screen: 'updating', minutesLeft: 2, lamps: 'working' })
+  })
+
+  test('is never seen while a sale is open, or has just ended', () => {
+    for (const state of [opening, presenting, resolving('expired'), paid, unpaid('cancelled'), unpaid('needs attention')]) {
+      expect(view(state, health, 0)).toEqual(view(state, well, 0))
+    }
+  })
+
+  test('does not hide that money went back', () => {
+    const reversal = { sale: 'S-9', charge: 'chrg_9', amount: { minor: 9_900, currency: 'THB' }, voided: true } as const
+    expect(view({ ...idle, notice: { type: 'reversed', reversal, clearAt: 9 } }, health, 0).screen).toBe('reversed')
+  })
+})
+
 describe('an idle terminal', () => {
   test('asks for an amount and shows what was typed', () => {
     expect(view({ ...idle, digits: '250' }, well, 0)).toEqual({ screen: 'enter amount', digits: '250', lamps: 'ready' })

@@ -13,7 +13,7 @@ function texts(words: Words): ReadonlyMap<string, string> {
   }
   visit('', {
     ...words, amountTooSmall: words.amountTooSmall('THB 20.00'), amountTooLarge: words.amountTooLarge('THB 150,000.00'),
-    timeLeft: words.timeLeft(90), lastStep: words.timeLeft(15),
+    timeLeft: words.timeLeft(90), lastStep: words.timeLeft(15), updating: words.updating(2),
   })
   return all
 }
@@ -54,6 +54,28 @@ describe.each(LANGUAGES)('in %s', (language) => {
     expect(words.timeLeft(0)).toBe(words.timeLeft(15))
     expect(words.timeLeft(3_900)).toMatch(/1 .*5 /)
   })
+})
+
+test.each(LANGUAGES)('what the payment API says of a failed charge has its own words in %s: and what is unknown promises nothing', (language) => {
+  const words = WORDS[language]
+  const codes = ['payment_rejected', 'insufficient_fund', 'failed_processing', 'payment_expired']
+  const headlines = codes.map((code) => unpaidMessage(words, code).headline)
+  expect(new Set(headlines).size).toBe(codes.length)
+  const unknown = unpaidMessage(words, 'a_code_of_next_year')
+  expect(headlines.filter((headline) => headline === unknown.headline)).toEqual([words.unpaid.failed_processing.headline])
+  expect(unknown.detail).not.toBe(words.unpaid.failed_processing.detail) // It does not invite to pay again.
+})
+
+test.each(LANGUAGES)('the code of set-up says in %s that it asks for no money, and the time of an update is named', (language) => {
+  const { setUp, updating, scanToPay } = WORDS[language]
+  expect(setUp.detail).toMatch(/not a payment|ไม่ใช่การชำระเงิน|不是付款|bukan bayaran/i)
+  expect(setUp.headline).not.toBe(scanToPay)
+  expect(updating(7).detail).toContain('7')
+})
+
+test('one minute is not minutes', () => {
+  expect(WORDS.en.updating(1).detail).toBe('Back in 1 minute')
+  expect(WORDS.en.updating(2).detail).toBe('Back in 2 minutes')
 })
 
 test('the words of the reference card', () => {

@@ -1,9 +1,11 @@
 /** A panel that remembers what it showed, draws when it is let, and breaks when it is told to. */
-import { DriverError, type Frame, type Panel, type PanelSize, strideBytes } from '../../drivers/driver.js'
+import { DriverError, type Frame, type Panel, type PanelSize, type Refresh, strideBytes } from '../../drivers/driver.js'
 
 export interface FakePanel extends Panel {
   /** Every picture that became visible, oldest first. */
   readonly drawn: readonly Frame[]
+  /** How each of them was to take the place of the last. */
+  readonly refreshes: readonly Refresh[]
   /** The picture that can be seen now. */
   visible(): Frame | undefined
   /** From now on pictures wait until they are let through, one at a time. */
@@ -19,6 +21,7 @@ export const PANEL_SIZE: PanelSize = { widthPx: 400, heightPx: 300, pitchMm: 0.2
 /** `onDraw` hears of each picture the moment it is asked for. */
 export function createFakePanel(onDraw: () => void = () => undefined, size: PanelSize = PANEL_SIZE): FakePanel {
   const drawn: Frame[] = []
+  const refreshes: Refresh[] = []
   let held = false
   let failures = 0
   let waiting: (() => void)[] = []
@@ -27,6 +30,7 @@ export function createFakePanel(onDraw: () => void = () => undefined, size: Pane
   return {
     size,
     drawn,
+    refreshes,
     visible: () => drawn.at(-1),
     hold() { held = true },
     letOne() { waiting.shift()?.() },
@@ -36,7 +40,7 @@ export function createFakePanel(onDraw: () => void = () => undefined, size: Pane
       waiting = []
     },
     failNext(count) { failures = count },
-    async draw({ widthPx, heightPx, bits }) {
+    async draw({ widthPx, heightPx, bits }, refresh = 'clean') {
       onDraw()
       if (closed) throw new DriverError('PANEL_WRITE_FAILED', 'panel is closed')
       if (widthPx !== size.widthPx || heightPx !== size.heightPx || bits.length !== strideBytes(widthPx) * heightPx) {
@@ -49,6 +53,7 @@ export function createFakePanel(onDraw: () => void = () => undefined, size: Pane
         throw new DriverError('PANEL_TIMEOUT', 'panel busy for 5000 ms')
       }
       drawn.push(frame)
+      refreshes.push(refresh)
     },
     close() {
       closed = true

@@ -73,6 +73,21 @@ describe('a good configuration', () => {
     expect([config.journal, config.log]).toEqual([at('journal.sqlite'), 'info'])
   })
 
+  test('wires an e-ink panel as Waveshare boards are, unless it says otherwise', () => {
+    const panel = { driver: 'eink', model: 'waveshare-4in2-v2', widthPx: 400, heightPx: 300, pitchMm: 0.212 }
+    expect(loaded(shop({ profile: { panel } })).profile.panel).toEqual({
+      ...panel, spi: '/dev/spidev0.0', pins: { reset: 17, dc: 25, busy: 24, power: 18 }, rotation: 0,
+    })
+    const inky = { ...panel, model: 'inky-what', pins: { reset: 27, dc: 22, busy: 17, power: 'none' }, gpioBase: 571, rotation: 180 }
+    expect(loaded(shop({ profile: { panel: inky } })).profile.panel).toEqual({ ...inky, spi: '/dev/spidev0.0' })
+  })
+
+  test('names an LCD by its framebuffer', () => {
+    const panel = { driver: 'framebuffer', device: 'panel-mipi-dbid', widthPx: 480, heightPx: 320, pitchMm: 0.153 }
+    expect(loaded(shop({ profile: { panel } })).profile.panel).toEqual({ ...panel, rotation: 0 })
+    expect(loaded(shop({ profile: { panel: { ...panel, device: '/dev/fb1' } } })).profile.panel).toMatchObject({ device: '/dev/fb1' })
+  })
+
   test('leaves an absolute path as it is', () => {
     expect(loaded(shop({ terminal: { journal: '/var/lib/plinth/journal.sqlite' } })).journal).toBe('/var/lib/plinth/journal.sqlite')
   })
@@ -95,6 +110,10 @@ describe('a good configuration', () => {
     put('ca.pem', 'pem')
     const broker = { ...good.identity.broker, url: 'mqtts://broker.example:8883', caFile: 'ca.pem' }
     expect(loaded(shop({ identity: { broker } })).identity.broker.caFile).toBe(at('ca.pem'))
+  })
+
+  test('may name the mark of its brand', () => {
+    expect(loaded(shop({ site: { mark: { file: 'brand/mark.png' } } })).site.mark).toEqual({ file: at('brand/mark.png') })
   })
 
   test.each(shippedProfiles())('may use the shipped profile %s by its name', (profile) => {
@@ -159,6 +178,24 @@ describe('a bad configuration', () => {
       'site.json site.panel: unknown key [panel belongs in the profile file]',
     ])
     expect(faults(shop({ terminal: { shopName: 'x' } }))).toEqual(['terminal.json shopName: unknown key [shopName belongs in the site file]'])
+  })
+
+  test('says what a panel cannot be', () => {
+    const size = { widthPx: 400, heightPx: 300, pitchMm: 0.212 }
+    const eink = { driver: 'eink', model: 'waveshare-4in2-v2', ...size }
+    const all = { ...eink, model: 'waveshare-4in2', pins: { busy: 0 }, spi: 'spidev0.0', rotation: 45 }
+    expect(faults(shop({ profile: { panel: all } }))).toEqual([
+      expect.stringMatching(/^box.json profile.panel.model: must be one of waveshare-1in54-v2, .*, waveshare-4in2-v2, .* \(found "waveshare-4in2"\)$/),
+      'box.json profile.panel.pins.busy: must be at least 2 (found 0)',
+      'box.json profile.panel.rotation: must be one of 0, 90, 180, 270 (found 45)',
+      'box.json profile.panel.spi: must be an SPI device such as /dev/spidev0.0 (found "spidev0.0")',
+    ])
+    expect(faults(shop({ profile: { panel: { ...eink, pins: { busy: 17 } } } }))).toEqual([
+      'box.json profile.panel.pins: must be four different lines',
+    ])
+    expect(faults(shop({ profile: { panel: { driver: 'framebuffer', device: '/sys/fb0', ...size } } }))).toEqual([
+      'box.json profile.panel.device: must be the name of a framebuffer, or a path such as /dev/fb1 (found "/sys/fb0")',
+    ])
   })
 
   test('names the files that are not there', () => {

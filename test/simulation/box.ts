@@ -184,7 +184,7 @@ export function createBox({ name, plan, engine, faults, chance, network, epoch, 
       return Promise.resolve(view.payload === payload ? 'matches' : 'another payload')
     },
     blank: () => BLANK,
-    plan: () => { throw new Error('nobody plans a code here') },
+    plan: () => ({ fits: false, refused: 'too fine for this panel', text: 'a simulated panel draws no codes' }),
   }
 
   // -- The process -------------------------------------------------------------------------------------------------

@@ -123,6 +123,8 @@ export function createPanelRules(seen: Seen, money: MoneyRules, outcome: Counter
         case 'please wait':
         case 'checking':
         case 'offline':
+        case 'set up':
+        case 'updating':
         case 'out of service':
           return
       }

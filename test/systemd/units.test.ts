@@ -89,6 +89,20 @@ describe.each(UNITS)('$unit', ({ unit, program, config, user }) => {
   })
 })
 
+describe('the terminal', () => {
+  const settings = settingsOf(read('plinth-terminal.service'))
+
+  test('may reach every kind of hardware that a profile can name, by its groups', () => {
+    expect(settings.get('SupplementaryGroups')?.split(' ')).toEqual(['dialout', 'gpio', 'spi', 'video', 'input'])
+  })
+
+  test('can write to the lines and lights that the kernel shows under /sys', () => {
+    expect(settings.has('ProtectKernelTunables')).toBe(false)
+    expect(settings.has('PrivateDevices')).toBe(false)
+    expect(settings.has('ReadOnlyPaths')).toBe(false)
+  })
+})
+
 describe('users and folders', () => {
   test('are made by systemd-sysusers and systemd-tmpfiles, with the identity for nobody but the terminal', () => {
     const root = join(folder, 'root')
@@ -102,7 +116,7 @@ describe('users and folders', () => {
       const passwd = readFileSync(join(root, 'etc/passwd'), 'utf8')
       for (const { user } of UNITS) expect(passwd).toMatch(new RegExp(`^${user}:.*:/var/lib/${user}:.*nologin$`, 'm'))
       const groups = readFileSync(join(root, 'etc/group'), 'utf8')
-      for (const group of ['dialout', 'input', 'gpio', 'spi']) expect(groups).toMatch(new RegExp(`^${group}:.*:plinth$`, 'm'))
+      for (const group of ['dialout', 'input', 'gpio', 'spi', 'video']) expect(groups).toMatch(new RegExp(`^${group}:.*:plinth$`, 'm'))
     }
     // Giving files away needs root; elsewhere only the syntax is looked at, by the reader below.
     if (users !== undefined && process.getuid?.() === 0) {
@@ -131,10 +145,10 @@ describe('60-plinth.rules', () => {
     for (const rule of rules) expect(rule).toMatch(new RegExp(`^(${term})(, (${term}))*$`))
   })
 
-  test('gives serial lines and GPIO to groups that the terminal has, and to nobody else', () => {
+  test('gives serial lines, GPIO and panels to groups that the terminal has, and to nobody else', () => {
     const groups = settingsOf(read('plinth-terminal.service')).get('SupplementaryGroups')?.split(' ') ?? []
     const given = [...read('60-plinth.rules').matchAll(/GROUP="(\w+)", MODE="(\d+)"/g)]
-    expect(given.map(([, group]) => group)).toEqual(['dialout', 'gpio'])
+    expect(given.map(([, group]) => group)).toEqual(['dialout', 'gpio', 'spi', 'video'])
     for (const [, group, mode] of given) {
       expect(groups).toContain(group)
       expect(mode).toBe('0660')

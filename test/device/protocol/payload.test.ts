@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Amount } from '../../../device/protocol/money.js'
 import { checkPayload, crc16, PAYLOAD_CHARS_MAX } from '../../../device/protocol/payload.js'
@@ -88,6 +89,35 @@ describe('an EMV code', () => {
       const other = text[i] === '7' ? '8' : '7'
       expect(checkPayload('promptpay', text.slice(0, i) + other + text.slice(i + 1), THB_25), `character ${i}`).toBeDefined()
     }
+  })
+
+  test('is shown when every one of its parts is in order, and only then, whatever else it carries', () => {
+    const part = <T>(good: T, ...bad: readonly T[]) => fc.oneof({ weight: 4, arbitrary: fc.constant(good) }, { weight: 1, arbitrary: fc.constantFrom(good, ...bad) })
+    const bent = fc.record({
+      head: part('01', '11', '1'), amount: part<string | undefined>('25.00', '25.01', '2500', '٢٥.٠٠', undefined),
+      currency: part<string | undefined>('764', '702', undefined), country: part<string | undefined>('TH', 'SG', undefined),
+      crc: part('right', 'wrong', 'missing'), twice: part<string | undefined>(undefined, '59', '54'), after: part('', '5902AB', '6', ' '),
+      shopName: fc.string({ unit: fc.constantFrom(...'ABC 0123456789'), minLength: 1, maxLength: 25 }),
+    })
+    let shown = 0
+    fc.assert(fc.property(bent, ({ head, amount, currency, country, crc, twice, after, shopName }) => {
+      const good = promptpay({ '00': head, '53': currency, '54': amount, '58': country, '59': shopName })
+      const body = good.slice(0, -8) + (twice === undefined ? '' : field(twice, 'X'))
+      const text = { right: sealed(body), wrong: `${sealed(body).slice(0, -4)}${(parseInt(sealed(body).slice(-4), 16) ^ 1).toString(16).padStart(4, '0')}`, missing: body }[crc] + after
+      const inOrder = head === '01' && amount === '25.00' && currency === '764' && country === 'TH' && crc === 'right' && twice === undefined && after === ''
+      if (inOrder) shown++
+      expect(checkPayload('promptpay', text, THB_25) === undefined).toBe(inOrder)
+    }), { numRuns: 3_000 })
+    expect(shown).toBeGreaterThan(100)
+  })
+
+  test('may be anything at all without breaking the terminal', () => {
+    fc.assert(fc.property(fc.oneof(fc.string({ maxLength: 600 }), fc.string({ unit: 'grapheme' }), fc.array(fc.nat(99)).map((pairs) => pairs.map((n) => String(n).padStart(2, '0')).join(''))),
+      fc.constantFrom('promptpay', 'alipayplus_mpm'), (text, method) => {
+        const refusal = checkPayload(method, text, THB_25)
+        if (refusal === undefined) expect(text).toMatch(/^[\x20-\x7e]{1,512}$/)
+        else if (text.length > 12) expect(refusal).not.toContain(text)
+      }), { numRuns: 5_000 })
   })
 
   test('may be checked before the amount is known', () => {

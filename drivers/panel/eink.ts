@@ -1,0 +1,339 @@
+/**
+ * The shell of every e-ink panel: takes pictures, decides how the glass takes them on, runs the chip's steps on the wires.
+ * It promises what Panel promises, and to the glass: the first picture after power, sleep or a fault drives every dot,
+ * ghosts are cleaned in time, and high voltage is off a few seconds after the last picture.
+ *
+ *   draw ──> one waiting picture, the newest ──> full | fast | partial ──> steps ──> PanelBus
+ *
+ * It knows no register: those are the chip's. Every wait is bounded, and whatever fails is tried once more from reset.
+ */
+import type { Logger } from 'pino'
+import { DriverError, type Frame, type Panel, type PanelSize, REFRESHES, type Refresh, refuseWrongSize, strideBytes } from '../driver.js'
+import {
+  type EinkChip, type EinkModel, type NativePicture, type NativeWindow, type PanelBus, type PanelClock, type Rotation, type Step,
+  uprightSize,
+} from './eink-chip.js'
+
+export interface EinkPanelOptions {
+  readonly model: EinkModel
+  readonly rotation: Rotation
+  readonly bus: PanelBus
+  readonly clock: PanelClock
+  readonly log: Logger
+}
+
+/** Each partial refresh leaves a little of what was there before. */
+const PARTIALS_MAX = 10
+const FULL_EVERY_MS = 3_600_000
+/** What stands for hours burns in: once a day every dot is moved both ways. */
+const SCRUB_EVERY_MS = 24 * 3_600_000
+/** A scrub hides the picture for some ten seconds; after so long without a new one no sale is on the panel. */
+const SCRUB_QUIET_MS = 600_000
+const SLEEP_AFTER_MS = 3_000
+
+/** Touches no wire before the first picture. */
+export function openEinkPanel({ model, rotation, bus, clock, log }: EinkPanelOptions): Panel {
+  const { chip, name } = model
+  const size = uprightSize(model, rotation)
+  let waiting: Waiting | undefined
+  /** Undefined: nobody can know. */
+  let glass: Glass | undefined
+  let controller: 'unknown' | 'awake' | 'asleep' = 'unknown'
+  /** The last picture that was asked for, once it stands there. */
+  let standing: NativePicture | undefined
+  let scrubbedAt = clock.now()
+  let working = false
+  let worked: Promise<void> = Promise.resolve()
+  let callOffRest = (): void => undefined
+  let closed: Promise<void> | undefined
+
+  /** One thing at a time; never rejects. */
+  async function work(job?: () => Promise<void>): Promise<void> {
+    working = true
+    callOffRest()
+    await job?.().catch((error: unknown) => log.error({ panel: name, err: error }, 'panel fault between pictures'))
+    while (waiting !== undefined) {
+      const { frame, refresh, settle } = waiting
+      waiting = undefined
+      await show(frame, refresh).then(() => settle(), settle)
+    }
+    working = false
+    if (closed === undefined) rest()
+  }
+
+  function begin(job?: () => Promise<void>): void {
+    if (!working) worked = work(job)
+  }
+
+  async function show(frame: Frame, refresh: Refresh): Promise<void> {
+    const picture = toNative(frame, model, rotation)
+    standing = undefined
+    await drive(picture, refresh)
+    standing = picture
+  }
+
+  const drive = (picture: NativePicture, refresh: Refresh): Promise<void> => twice(async () => {
+    const plan = planRefresh({ picture, refresh, glass, now: clock.now() }, chip)
+    if (plan.way === 'none') return
+    await wake()
+    const busyMoved = await runSteps(plan.steps, { model, bus, clock })
+    if (!busyMoved) throw new DriverError('PANEL_TIMEOUT', `${name}: BUSY never moved during a ${plan.way} refresh; is the panel connected?`)
+    const now = clock.now()
+    glass = glass !== undefined && plan.way === 'partial'
+      ? { ...glass, picture, partials: glass.partials + 1 }
+      : { picture, remembered: true, partials: 0, fullAt: plan.way === 'full' ? now : glass?.fullAt ?? now }
+  })
+
+  async function wake(): Promise<void> {
+    if (controller === 'awake') return
+    await runSteps(chip.wake(), { model, bus, clock })
+    controller = 'awake'
+  }
+
+  async function sleep(): Promise<void> {
+    if (controller === 'unknown') await wake()
+    await runSteps(chip.sleep(), { model, bus, clock })
+    controller = 'asleep'
+    if (glass !== undefined) glass = { ...glass, remembered: chip.remembersAsleep ?? false }
+  }
+
+  /** White, black, white, and the picture again. A picture that comes meanwhile ends it. */
+  async function scrub(): Promise<void> {
+    const white = toNative(filled(size, 0), model, rotation)
+    const black = toNative(filled(size, 0xff), model, rotation)
+    for (const picture of [white, black, white, standing ?? white]) {
+      if (waiting !== undefined) {
+        glass = undefined
+        return
+      }
+      await drive(picture, 'clean')
+    }
+    scrubbedAt = clock.now()
+    log.info({ panel: name }, 'panel scrubbed')
+  }
+
+  /** Nothing waits: the controller sleeps soon, and some night the glass is scrubbed. */
+  function rest(): void {
+    const now = clock.now()
+    if (controller === 'awake') {
+      callOffRest = clock.alarm?.(now + SLEEP_AFTER_MS, () => begin(() => twice(sleep))) ?? callOffRest
+    } else if (standing !== undefined) {
+      const at = Math.max(scrubbedAt + SCRUB_EVERY_MS, now + SCRUB_QUIET_MS)
+      callOffRest = clock.alarm?.(at, () => begin(scrub)) ?? callOffRest
+    }
+  }
+
+  /** Whatever fails is tried once more from reset; after a second failure the next picture begins there. */
+  async function twice(task: () => Promise<void>): Promise<void> {
+    const once = (): Promise<void> => task().catch((error: unknown) => {
+      controller = 'unknown'
+      glass = undefined
+      throw error
+    })
+    await once().catch((error: unknown) => {
+      log.warn({ panel: name, err: error }, 'panel failed, tried again from reset')
+      return once()
+    })
+  }
+
+  async function shutDown(): Promise<void> {
+    callOffRest()
+    await worked
+    if (controller !== 'asleep') {
+      const failed = controller === 'unknown' // Twice, most likely: whoever heard of it waits for this to end.
+      await (failed ? sleep() : twice(sleep)).catch((error: unknown) => log.error({ panel: name, err: error }, 'panel could not be put to sleep'))
+    }
+    await bus.close()
+  }
+
+  return {
+    size,
+    async draw(frame, refresh = 'clean') {
+      if (closed !== undefined) throw new DriverError('PANEL_WRITE_FAILED', `${name} is closed`)
+      refuseWrongSize(frame, size)
+      waiting = overtake(waiting, frame, refresh)
+      const { ended } = waiting
+      begin()
+      await ended
+    },
+    close() {
+      closed ??= shutDown()
+      return closed
+    },
+  }
+}
+
+interface Waiting {
+  readonly frame: Frame
+  readonly refresh: Refresh
+  /** Ends as this picture does, for everyone who asked for it or was overtaken by it. */
+  readonly ended: Promise<void>
+  readonly settle: (error?: unknown) => void
+}
+
+/** A picture that is overtaken leaves its wish behind: what it was to wipe away is still on the glass. */
+function overtake(waiting: Waiting | undefined, { widthPx, heightPx, bits }: Frame, refresh: Refresh): Waiting {
+  const frame: Frame = { widthPx, heightPx, bits: bits.slice() }
+  if (waiting !== undefined) return { ...waiting, frame, refresh: moreThorough(waiting.refresh, refresh) }
+  let settle: Waiting['settle'] = () => undefined
+  const ended = new Promise<void>((resolve, reject) => {
+    settle = (error) => { if (error === undefined) resolve(); else reject(error) }
+  })
+  return { frame, refresh, ended, settle }
+}
+
+const moreThorough = (one: Refresh, other: Refresh): Refresh => (REFRESHES.indexOf(one) > REFRESHES.indexOf(other) ? one : other)
+
+/** What is known of the glass. */
+interface Glass {
+  readonly picture: NativePicture
+  /** The controller still holds the picture, and can compare with it. */
+  readonly remembered: boolean
+  readonly partials: number
+  readonly fullAt: number
+}
+
+interface Wish {
+  readonly picture: NativePicture
+  readonly refresh: Refresh
+  readonly glass: Glass | undefined
+  readonly now: number
+}
+
+type Plan =
+  | { readonly way: 'none' }
+  | { readonly way: 'partial' | 'fast' | 'full'; readonly steps: readonly Step[] }
+
+function planRefresh({ picture, refresh, glass, now }: Wish, chip: EinkChip): Plan {
+  const full = (): Plan => ({ way: 'full', steps: chip.full(picture) })
+  if (glass === undefined || refresh === 'clean') return full()
+  const window = changedWindow(glass.picture, picture)
+  if (window === undefined && refresh === 'quick') return { way: 'none' }
+  if (now - glass.fullAt >= FULL_EVERY_MS) return full()
+  if (window !== undefined && refresh === 'quick' && chip.partial && glass.remembered) {
+    return glass.partials >= PARTIALS_MAX ? full() : { way: 'partial', steps: chip.partialRefresh(glass.picture, picture, window) }
+  }
+  return chip.fast === undefined ? full() : { way: 'fast', steps: chip.fast(picture) }
+}
+
+/** The smallest window that holds every dot that differs, in whole bytes across; undefined when none does. */
+function changedWindow(old: NativePicture, { widthPx, heightPx, bits }: NativePicture): NativeWindow | undefined {
+  const stride = strideBytes(widthPx)
+  let left = stride
+  let right = -1
+  let top = heightPx
+  let bottom = -1
+  for (let at = 0; at < bits.length; at++) {
+    if (bits[at] === old.bits[at]) continue
+    const column = at % stride
+    const row = (at - column) / stride
+    left = Math.min(left, column)
+    right = Math.max(right, column)
+    top = Math.min(top, row)
+    bottom = row
+  }
+  if (bottom < 0) return undefined
+  return { x: left * 8, y: top, widthPx: (right - left + 1) * 8, heightPx: bottom - top + 1 }
+}
+
+const BUSY_POLL_MS = 10
+/** No glass takes a picture on in less than this: if BUSY was looked at before and has not moved, nothing is connected. */
+const REFRESH_MS_MIN = 200
+
+/** Tells whether BUSY moved, as far as it can be known. */
+async function runSteps(steps: readonly Step[], { model, bus, clock }: Pick<EinkPanelOptions, 'model' | 'bus' | 'clock'>): Promise<boolean> {
+  const { name, chip: { busyLevel } } = model
+  let busyMoved = false
+  let commandAt = clock.now()
+
+  async function awaitIdle(withinMs: number, what: string): Promise<void> {
+    const since = clock.now()
+    if (since - commandAt > REFRESH_MS_MIN) busyMoved = true // This process was held up: it may well have moved.
+    for (;;) {
+      const asked = clock.now() // Before the look: after a long hold-up there is always one more.
+      if (await onWires(`${name} BUSY could not be read`, () => bus.busy()) !== busyLevel) return
+      busyMoved = true
+      if (asked - since >= withinMs) throw new DriverError('PANEL_TIMEOUT', `${name} is still busy after ${withinMs} ms of ${what}`)
+      await clock.pause(BUSY_POLL_MS)
+    }
+  }
+
+  for (const one of steps) {
+    switch (one.step) {
+      case 'reset':
+        await onWires(`${name} could not be reset`, async () => {
+          await bus.hold(false)
+          await bus.hold(true)
+          await clock.pause(one.lowMs)
+          await bus.hold(false)
+        })
+        await clock.pause(one.afterMs)
+        break
+      case 'command':
+        commandAt = clock.now()
+        await onWires(`${name} did not take command 0x${one.command.toString(16).padStart(2, '0')}`, () => bus.command(one.command, one.data))
+        break
+      case 'pause':
+        await clock.pause(one.ms)
+        break
+      case 'await idle':
+        await awaitIdle(one.withinMs, one.what)
+        break
+    }
+  }
+  return busyMoved
+}
+
+/** The wires speak in DriverErrors; anything else is still no reason to fall silent. */
+async function onWires<T>(failure: string, use: () => Promise<T>): Promise<T> {
+  try {
+    return await use()
+  } catch (error) {
+    if (error instanceof DriverError) throw error
+    throw new DriverError('PANEL_WRITE_FAILED', failure, error)
+  }
+}
+
+const filled = ({ widthPx, heightPx }: PanelSize, byte: number): Frame =>
+  ({ widthPx, heightPx, bits: new Uint8Array(strideBytes(widthPx) * heightPx).fill(byte) })
+
+/**
+ * The picture as the controller stores it: turned as the panel is mounted, 1 is white, columns without glass white too.
+ * The frame must have the model's upright size.
+ */
+export function toNative(frame: Frame, { native, visibleWidthPx }: EinkModel, rotation: Rotation): NativePicture {
+  const stride = strideBytes(native.widthPx)
+  const bits = new Uint8Array(stride * native.heightPx).fill(0xff)
+  const { origin, right, down } = turned(rotation, visibleWidthPx - 1, native.heightPx - 1)
+  const frameStride = strideBytes(frame.widthPx)
+  for (let y = 0; y < frame.heightPx; y++) {
+    for (let column = 0; column < frameStride; column++) {
+      const dark = frame.bits[y * frameStride + column] ?? 0
+      if (dark === 0) continue // Most of a picture is white.
+      const end = Math.min(column * 8 + 8, frame.widthPx)
+      for (let x = column * 8; x < end; x++) {
+        if ((dark & (0x80 >> (x & 7))) === 0) continue
+        const nativeX = origin.x + x * right.x + y * down.x
+        const at = (origin.y + x * right.y + y * down.y) * stride + (nativeX >> 3)
+        bits[at] = (bits[at] ?? 0) & ~(0x80 >> (nativeX & 7))
+      }
+    }
+  }
+  return { widthPx: native.widthPx, heightPx: native.heightPx, bits }
+}
+
+interface Turn {
+  /** Where the upper left dot of the upright picture goes, and one step to its right, and one step down. */
+  readonly origin: { readonly x: number; readonly y: number }
+  readonly right: { readonly x: number; readonly y: number }
+  readonly down: { readonly x: number; readonly y: number }
+}
+
+function turned(rotation: Rotation, lastX: number, lastY: number): Turn {
+  switch (rotation) {
+    case 0: return { origin: { x: 0, y: 0 }, right: { x: 1, y: 0 }, down: { x: 0, y: 1 } }
+    case 90: return { origin: { x: lastX, y: 0 }, right: { x: 0, y: 1 }, down: { x: -1, y: 0 } }
+    case 180: return { origin: { x: lastX, y: lastY }, right: { x: -1, y: 0 }, down: { x: 0, y: -1 } }
+    case 270: return { origin: { x: 0, y: lastY }, right: { x: 0, y: -1 }, down: { x: 1, y: 0 } }
+  }
+}

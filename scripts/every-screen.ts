@@ -1,0 +1,92 @@
+/**
+ * Every panel, every shop and every screen: what the previews show, and what the golden pictures hold. Data, and the views
+ * it leads to by device/view.ts itself.
+ */
+import type { Currency } from '../device/protocol/money.js'
+import type { Country, PaymentMethodName } from '../device/protocol/payment-method.js'
+import { NEEDS_ATTENTION } from '../device/protocol/wire.js'
+import type { Shop } from '../device/render.js'
+import type { Sale, State } from '../device/sale.js'
+import { type Health, view, type View } from '../device/view.js'
+import type { Language } from '../device/words.js'
+import type { PanelSize } from '../drivers/driver.js'
+
+/** Short side last: e-ink, then LCD. Panels of the same dots differ in how fine they are, which only the code minds. */
+const GLASS: readonly (readonly [widthPx: number, heightPx: number, pitchMm: number])[] = [
+  [250, 122, 0.194], [264, 176, 0.217], [296, 128, 0.226], [200, 200, 0.138], [400, 300, 0.212], [800, 480, 0.116], [800, 480, 0.204],
+  [320, 240, 0.153], [480, 320, 0.153], [800, 480, 0.193], [1024, 600, 0.15],
+]
+
+/** Each as it lies and as it stands; the name says the dots, and the pitch in micrometres. */
+export const PANELS: ReadonlyMap<string, PanelSize> = new Map(GLASS.flatMap(([widthPx, heightPx, pitchMm]) => {
+  const lying = { widthPx, heightPx, pitchMm }
+  const standing = { widthPx: heightPx, heightPx: widthPx, pitchMm }
+  return (widthPx === heightPx ? [lying] : [lying, standing]).map((size) => [nameOf(size), size] as const)
+}))
+
+function nameOf({ widthPx, heightPx, pitchMm }: PanelSize): string {
+  return `${widthPx}x${heightPx}-${Math.round(1000 * pitchMm)}um`
+}
+
+interface Site extends Shop {
+  readonly country: Country
+  readonly currency: Currency
+  readonly method: PaymentMethodName
+  /** What its customers are asked for. */
+  readonly minor: number
+}
+
+export const SITES: Readonly<Record<Language, Site>> = {
+  en: { language: 'en', shopName: 'Kopi & Toast, Tiong Bahru Market', country: 'SG', currency: 'SGD', method: 'alipayplus_mpm', minor: 1_280 },
+  th: { language: 'th', shopName: 'ร้านกาแฟบ้านสวน สาขาเชียงใหม่', country: 'TH', currency: 'THB', method: 'alipayplus_mpm', minor: 2_500 },
+  zh: { language: 'zh', shopName: '大同茶室', country: 'SG', currency: 'SGD', method: 'alipayplus_mpm', minor: 123_456 },
+  ms: { language: 'ms', shopName: 'Warung Mak Cik Kiah', country: 'MY', currency: 'MYR', method: 'alipayplus_mpm', minor: 1_590 },
+}
+
+export const PAYLOAD = 'https://qr.alipayplus.com/281666040092abcDEF7719XyZ0123456789kQ'
+const WELL: Health = { notReady: undefined, codeFault: false }
+
+/** By name, in the order of a sale; each as view.ts makes it of a state that the terminal can be in. */
+export function screensOf({ minor, currency, method }: Site): ReadonlyMap<string, View> {
+  const sale: Sale = {
+    id: '0193b3c4-5d6e-7f80-9a1b-2c3d4e5f6071', nonce: '0'.repeat(32), askedBy: 'keypad', amount: { minor, currency }, method,
+  }
+  const offer = { charge: 'chrg_test', payload: PAYLOAD, counter: 1 }
+  const show = (state: State, health: Partial<Health> = {}, now = 0) => view(state, { ...WELL, ...health }, now)
+  const settled = (ending: Extract<State, { phase: 'settled' }>['verdict']['ending']) =>
+    show({ phase: 'settled', sale, verdict: { ending, charge: 'chrg_test' }, told: true, clearAt: 0 })
+  const unpaid = (reason: string) => settled({ outcome: 'unpaid', reason })
+  const idle = { phase: 'idle', digits: '' } as const
+  const refused = (reason: 'amount too small' | 'amount too large' | 'busy') =>
+    show({ ...idle, notice: { type: 'refused', refusal: { reason, text: '' }, clearAt: 0 } })
+  const wentBack = (voided: boolean) =>
+    show({ ...idle, notice: { type: 'reversed', reversal: { sale: sale.id, charge: 'chrg_test', amount: sale.amount, voided }, clearAt: 0 } })
+  const presenting: State = { phase: 'presenting', sale, offer, endsAt: 120_000, asks: 0, askAt: 0 }
+
+  return new Map([
+    ['set-up', show(idle, { unpaired: { code: 'K7M4-QP2X', address: 'https://gate.example.com/enrol?c=K7M4QP2X' } })],
+    ['starting', show(idle, { notReady: 'starting' })],
+    ['enter-amount', show(idle)],
+    ['enter-amount-typed', show({ phase: 'idle', digits: String(minor) })],
+    ['refused-too-small', refused('amount too small')],
+    ['refused-too-large', refused('amount too large')],
+    ['refused-busy', refused('busy')],
+    ['please-wait', show({ phase: 'opening', sale, retryAt: 0, giveUpAt: 0 })],
+    ['scan-to-pay', show(presenting, {}, 30_000)],
+    ['scan-to-pay-last-step', show(presenting, {}, 110_000)],
+    ['checking', show({ phase: 'resolving', sale, doubt: 'expired', offer, tries: 1, retryAt: 0 })],
+    ['paid', settled({ outcome: 'paid', paidAt: '2026-11-23T06:00:00Z' })],
+    ['not-paid-rejected', unpaid('payment_rejected')],
+    ['not-paid-insufficient', unpaid('insufficient_fund')],
+    ['not-paid-failed', unpaid('failed_processing')],
+    ['not-paid-expired', unpaid('payment_expired')],
+    ['not-paid-cancelled', unpaid('cancelled')],
+    ['not-paid-unknown', unpaid('a_new_failure_code')],
+    ['ask-staff', unpaid(NEEDS_ATTENTION)],
+    ['reversed-voided', wentBack(true)],
+    ['reversed-refunded', wentBack(false)],
+    ['offline', show(idle, { notReady: 'link down' })],
+    ['updating', show(idle, { updating: { minutesLeft: 2 } })],
+    ['out-of-service', show(idle, { notReady: 'journal fault' })],
+  ])
+}

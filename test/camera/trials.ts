@@ -1,0 +1,96 @@
+/**
+ * Every panel of the tables, and how often a telephone reads the code that the product draws on it. Used by the test, with
+ * few pictures, and by report.ts, with many.
+ */
+import { createRenderer, type Renderer } from '../../device/render.js'
+import type { View } from '../../device/view.js'
+import type { Frame, PanelSize } from '../../drivers/driver.js'
+import { createChance } from '../power/chance.js'
+import { handheld, photograph, type Picture } from './camera.js'
+import { DECODERS } from './read.js'
+
+const TABLE: Readonly<Record<string, readonly [widthPx: number, heightPx: number, pitchMm: number]>> = {
+  '2.13 inch e-ink': [250, 122, 0.194],
+  '2.9 inch e-ink': [296, 128, 0.226],
+  '2.7 inch e-ink': [264, 176, 0.217],
+  '1.54 inch e-ink': [200, 200, 0.138],
+  '4.2 inch e-ink': [400, 300, 0.212],
+  '4.26 inch e-ink': [800, 480, 0.116],
+  '7.5 inch e-ink': [800, 480, 0.204],
+  '2.4 inch LCD': [320, 240, 0.153],
+  '3.5 inch LCD': [480, 320, 0.153],
+  '7 inch LCD': [800, 480, 0.193],
+}
+
+export interface NamedPanel {
+  readonly name: string
+  readonly size: PanelSize
+}
+
+/** Lying and standing. */
+export const PANELS: readonly NamedPanel[] = Object.entries(TABLE).flatMap(([name, [widthPx, heightPx, pitchMm]]) => [
+  { name, size: { widthPx, heightPx, pitchMm } },
+  ...(widthPx === heightPx ? [] : [{ name: `${name}, standing`, size: { widthPx: heightPx, heightPx: widthPx, pitchMm } }]),
+])
+
+export const rendererOf = (size: PanelSize, mark?: Frame): Renderer =>
+  createRenderer({ size, mark, shopName: 'Baan Kafae', language: 'th', country: 'TH', currency: 'THB', method: 'alipayplus_mpm' })
+
+/** Stands for the brand's file, which is not ours: a plain plus sign. */
+export const PLUS: Frame = (() => {
+  const side = 32
+  const bits = new Uint8Array(side * side / 8)
+  for (let y = 0; y < side; y++) {
+    for (let x = 0; x < side; x++) {
+      const at = y * side / 8 + (x >> 3)
+      if (Math.abs(x - 15.5) < 5 || Math.abs(y - 15.5) < 5) bits[at] = (bits[at] ?? 0) | (0x80 >> (x & 7))
+    }
+  }
+  return { widthPx: side, heightPx: side, bits }
+})()
+
+export const scanToPay = (payload: string): View => ({
+  screen: 'scan to pay', lamps: 'waiting', payload, method: 'alipayplus_mpm', secondsLeft: 120,
+  amount: { minor: 2_500, currency: 'THB' }, reference: 'K7M4QP',
+})
+
+/** An order code of so many characters; another number, another code. */
+export function orderCode(chars: number, number = 0): string {
+  const chance = createChance(1000 * chars + number)
+  const letters = 'abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ0123456789'
+  let text = 'https://qr.alipayplus.com/'
+  while (text.length < chars) text += letters[chance.between(0, letters.length - 1)] ?? ''
+  return text
+}
+
+export interface Scores {
+  readonly pictures: number
+  readonly zxing: number
+  readonly zbar: number
+  /** At least one of them. */
+  readonly either: number
+  /** Texts that are not the code's: there must be none, ever. */
+  readonly wrong: number
+}
+
+/** Photographs from one seed, each by a hand of its own. `earlier` is what the panel showed before. */
+export function photographs(
+  { frame, pitchMm, distanceMm, count, seed, earlier }:
+  { frame: Frame; pitchMm: number; distanceMm: number; count: number; seed: number; earlier?: Frame },
+): readonly Picture[] {
+  const chance = createChance(seed)
+  return Array.from({ length: count }, () => photograph(frame, pitchMm, handheld(distanceMm, chance.next, earlier), chance.next))
+}
+
+export async function score(pictures: readonly Picture[], payload: string): Promise<Scores> {
+  const [zxing, zbar] = [await DECODERS.zxing(pictures), await DECODERS.zbar(pictures)]
+  const right = (texts: readonly string[] | undefined): boolean => texts?.includes(payload) === true
+  const count = (of: (index: number) => boolean): number => pictures.filter((_, index) => of(index)).length
+  return {
+    pictures: pictures.length,
+    zxing: count((index) => right(zxing[index])),
+    zbar: count((index) => right(zbar[index])),
+    either: count((index) => right(zxing[index]) || right(zbar[index])),
+    wrong: [...zxing, ...zbar].flat().filter((text) => text !== payload).length,
+  }
+}
