@@ -216,7 +216,7 @@ function setUpRoom(shape: Shape): Box {
   return { x: marginPx + edgePx, y: marginPx + titlePx, widthPx: side, heightPx: side }
 }
 
-const setUpFrame = ({ emPx }: Shape) => ({ edgePx: Math.max(3, Math.round(emPx / 5)), titlePx: Math.max(22, Math.round(1.8 * emPx)) })
+const setUpFrame = ({ emPx }: Shape) => ({ edgePx: Math.max(3, Math.round(emPx / 5)), titlePx: Math.max(24, Math.round(1.8 * emPx)) })
 
 /** In a thick frame under a title in white on black, as no offer's code is: nobody shall think that it asks for money. */
 function drawSetUpScreen(pen: Pen, shape: Shape, shop: Shop, view: Extract<View, { screen: 'set up' }>, plan: CodePlan): readonly Part[] {
@@ -235,7 +235,7 @@ function drawSetUpScreen(pen: Pen, shape: Shape, shop: Shop, view: Extract<View,
   context.globalCompositeOperation = 'destination-out'
   const title: Box = { x: x + edgePx, y, widthPx: plan.outerPx, heightPx: titlePx }
   const text = { kind: 'text', text: words.setUpTitle, weight: 'bold', em: 1, linesMax: 1 } as const
-  const titled = drawColumn(pen, { box: title, emPx: 0.7 * titlePx, align: 'centre', blocks: [text] })
+  const titled = drawColumn(pen, { box: title, emPx: 0.65 * titlePx, align: 'centre', blocks: [text] })
   context.globalCompositeOperation = 'source-over'
 
   const used = landscape ? x + outer.widthPx + 2 * marginPx : y + outer.heightPx + marginPx

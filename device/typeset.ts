@@ -51,7 +51,7 @@ const PX_MIN_THAI_BOLD = 14
 const PX_MIN_CHINESE_BOLD = 17 // Made bold by smearing: the font has one weight.
 
 const LEADING = 0.14
-const FEWER_LINES = 0.8
+const FEWER_LINES = 0.85
 const MEASURED_MAX = 4_000
 const SET_MAX = 1_000
 /** A line on the largest panel is a canvas of some 50 KB. */
