@@ -3,7 +3,8 @@
 # scripts, which call `prepare demo` or `prepare test`. Installs only what is missing, so a second run takes a moment.
 # Whatever it cannot do ends in one sentence that says what to do; everything it says goes to stderr.
 
-# What canvas and better-sqlite3 need to compile, the fonts of our four languages, and a pty for the register.
+# What canvas, better-sqlite3, epoll (of onoff) and spi-device need to compile, the fonts of our four languages, and a pty for
+# the register.
 PACKAGES_DEMO=(build-essential python3 pkg-config libcairo2-dev libpango1.0-dev libjpeg-dev libgif-dev librsvg2-dev
   fontconfig fonts-dejavu-core fonts-tlwg-loma-ttf fonts-wqy-microhei socat)
 # A real browser, a broker that is not ours (Debian starts it on localhost), the linter of these scripts, what breaks disks,

@@ -114,7 +114,7 @@ function ended(begin: (done: (error: Error | null | undefined) => void) => void,
 }
 
 async function openSpiDevice(bus: number, chipSelect: number, options: SpiOptions): Promise<SpiLine> {
-  const spi = await import('spi-device')
+  const { default: spi } = await import('spi-device') // Its own names are hidden from the modules of Node.
   return new Promise((resolve, reject) => {
     const device = spi.open(bus, chipSelect, options, (error) => {
       if (error == null) resolve(device)

@@ -1,7 +1,7 @@
 /**
  * What a picture costs, per panel: from a changed state to a frame whose code was read back from its packed bits, beside
  * the floor of the same run -- encode, bare draw, pack and decode by the same libraries, with no screen around the code.
- * Then memory, after thousands of them.
+ * Then what a sale costs on the glass, and memory after thousands of pictures.
  *
  *   node dist/test/panels/measure.js [--rounds 60] [--frames 10000]
  */
@@ -14,6 +14,7 @@ import { loadReader, readBack } from '../../device/qr.js'
 import { createRenderer } from '../../device/render.js'
 import type { View } from '../../device/view.js'
 import { type Frame, type PanelSize, strideBytes } from '../../drivers/driver.js'
+import { compareOnGlass } from './on-glass.js'
 
 const PANELS: Readonly<Record<string, PanelSize>> = {
   '2.13 inch e-ink': { widthPx: 250, heightPx: 122, pitchMm: 0.194 },
@@ -127,4 +128,5 @@ const { values } = parseArgs({ options: { rounds: { type: 'string', default: '60
 console.log(`${cpus().length} processors, load ${loadavg()[0]?.toFixed(1)}\n`)
 await loadReader()
 await comparePictures(Number(values.rounds))
+await compareOnGlass()
 await measureMemory(Number(values.frames))

@@ -12,8 +12,7 @@ import { openEinkPanel } from '../../../drivers/panel/eink.js'
 import type { EinkModel, Rotation } from '../../../drivers/panel/eink-chip.js'
 import { SSD16XX_MODELS } from '../../../drivers/panel/ssd16xx.js'
 import { UC81XX_MODELS } from '../../../drivers/panel/uc81xx.js'
-import { SSD16XX_GLASSES, Ssd16xxEmulator } from '../../emulators/ssd16xx.js'
-import { UC81XX_GLASSES, Uc81xxEmulator } from '../../emulators/uc81xx.js'
+import { emulated } from '../../emulators/emulated.js'
 import { upright } from '../../emulators/upright.js'
 import { createGlassClock, type GlassClock } from '../../fakes/eink-glass.js'
 
@@ -29,13 +28,6 @@ const PAID: View = { screen: 'paid', lamps: 'paid', ...ofSale }
 const IDLE: View = { screen: 'enter amount', lamps: 'ready', digits: '' }
 
 beforeAll(loadReader)
-
-function emulated(model: EinkModel, clock: GlassClock): Ssd16xxEmulator | Uc81xxEmulator {
-  const [ssd16xx, uc81xx] = [SSD16XX_GLASSES[model.name], UC81XX_GLASSES[model.name]]
-  if (ssd16xx !== undefined) return new Ssd16xxEmulator(ssd16xx, clock)
-  if (uc81xx !== undefined) return new Uc81xxEmulator(uc81xx, clock)
-  throw new Error(`no glass for ${model.name}`)
-}
 
 function mounted(model: EinkModel, rotation: Rotation) {
   const clock = createGlassClock()
