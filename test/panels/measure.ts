@@ -80,6 +80,9 @@ async function time(draw: Draw, number: number): Promise<number> {
   return performance.now() - startedMs
 }
 
+/** Until Node has compiled both. */
+const WARM_UP = 30
+
 async function comparePictures(rounds: number): Promise<void> {
   console.log(`Changed state -> packed, verified frame: medians of ${rounds}, ours and the floor in turn, milliseconds\n`)
   console.log(`${'panel'.padEnd(20)}${'ours'.padStart(8)}${'floor'.padStart(8)}${'ratio'.padStart(8)}`)
@@ -92,9 +95,9 @@ async function comparePictures(rounds: number): Promise<void> {
     }
     const [mine, least] = [ours(size), floor(size, plan.modulePx)]
     const times: { mine: number[]; least: number[] } = { mine: [], least: [] }
-    for (let round = 0; round < rounds + 5; round++) {
+    for (let round = 0; round < rounds + WARM_UP; round++) {
       const [a, b] = [await time(mine, round), await time(least, round)]
-      if (round < 5) continue // Warm by then.
+      if (round < WARM_UP) continue
       times.mine.push(a)
       times.least.push(b)
     }
