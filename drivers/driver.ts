@@ -60,6 +60,13 @@ export interface Panel {
    * the panel's timeout. Of pictures that wait, the newest is drawn, and the overtaken ones end as it does.
    */
   draw(frame: Frame, refresh?: Refresh): Promise<void>
+  /**
+   * Asked while nothing is drawn: resolves when the panel still answers, rejects with a DriverError when it does not, or when
+   * something failed since the last picture. What can be seen stays as it is. Absent where a panel cannot be asked.
+   */
+  check?(): Promise<void>
+  /** Within this time a picture is there when all is well; 10 s unless said. Until the timeout of `draw` it may still come. */
+  readonly usualMs?: number
   close(): Promise<void>
 }
 

@@ -91,24 +91,42 @@ async function geometryOf(folder: string, title: string): Promise<FramebufferGeo
   return { widthPx, heightPx, bytesPerDot, strideBytes, firstByte: panY * strideBytes + panX * bytesPerDot }
 }
 
-/** A cursor or a line of the kernel would stand in the picture. */
-export async function freeFromConsole({ title }: Framebuffer, { sys }: LinuxRoots, log: Logger): Promise<void> {
+/** Where the switches below become writable for the group video. */
+const RULES = 'install 60-plinth.rules into /usr/lib/udev/rules.d and start again'
+
+/**
+ * A cursor or a line of the kernel would stand in the picture. Tells whether a console was there: whose framebuffer it is
+ * the kernel does not say.
+ */
+export async function freeFromConsole({ title }: Framebuffer, { sys }: LinuxRoots, log: Logger): Promise<boolean> {
   const consoles = join(sys, 'class/vtconsole')
+  let found = false
   for (const each of await namesIn(consoles)) {
     const bind = join(consoles, each, 'bind')
     if (!(await attribute(join(consoles, each, 'name'))).includes('frame buffer') || await attribute(bind) !== '1') continue
+    found = true
     const error = await set(bind, '0')
     if (error !== undefined) {
-      log.warn({ framebuffer: title, console: each, error }, 'the console writes on the panel; add fbcon=map:9 to cmdline.txt')
+      log.warn({ framebuffer: title, console: each, error }, `the console writes on the panel; ${RULES}, or add fbcon=map:9 to cmdline.txt`)
     }
   }
+  return found
 }
 
-/** Most panels are lit at boot, and then nothing is written; sysfs does not say whether one is blanked. */
-export async function switchOn({ title, folder }: Framebuffer, { sys }: LinuxRoots, log: Logger): Promise<void> {
-  const unblanked = await set(join(folder, 'blank'), '0')
-  if (unblanked !== undefined) {
-    log.info({ framebuffer: title, error: unblanked }, 'panel could not be unblanked; consoleblank=0 in cmdline.txt keeps it lit')
+/**
+ * Written at every opening: sysfs does not say whether a panel is blanked, and behind DRM it is this very write, or a console,
+ * that sets the mode. Until then the panel is black whatever is drawn (drm_fb_helper_blank; seen on 6.1 with fbcon=map:9).
+ */
+export async function switchOn({ title, folder }: Framebuffer, { sys }: LinuxRoots, hadConsole: boolean, log: Logger): Promise<void> {
+  const error = await set(join(folder, 'blank'), '0')
+  if (error !== undefined && ['EACCES', 'EPERM', 'EROFS'].includes(error)) {
+    if (!hadConsole) {
+      throw new DriverError('PANEL_OPEN_FAILED',
+        `${title} may be dark: no console has switched it on, and ${join(folder, 'blank')} cannot be written (${error}): ${RULES}`)
+    }
+    log.warn({ framebuffer: title, error }, `panel cannot be unblanked; ${RULES}, or add consoleblank=0 to cmdline.txt`)
+  } else if (error !== undefined) {
+    log.info({ framebuffer: title, error }, 'panel cannot be blanked, and so it is not') // vfb and the like: EINVAL.
   }
   const lights = join(sys, 'class/backlight')
   for (const light of await namesIn(lights)) {
@@ -117,7 +135,7 @@ export async function switchOn({ title, folder }: Framebuffer, { sys }: LinuxRoo
       ...(['0', ''].includes(await attribute(at('bl_power'))) ? [] : [await set(at('bl_power'), '0')]),
       ...(await attribute(at('brightness')) === '0' ? [await set(at('brightness'), await attribute(at('max_brightness')))] : []),
     ].filter((error) => error !== undefined)
-    if (wrong.length > 0) log.warn({ framebuffer: title, backlight: light, error: wrong[0] }, 'the backlight is off and cannot be switched on')
+    if (wrong.length > 0) log.warn({ framebuffer: title, backlight: light, error: wrong[0] }, `the backlight is off and cannot be switched on; ${RULES}`)
   }
 }
 

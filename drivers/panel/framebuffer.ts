@@ -3,17 +3,19 @@
  * the kernel says in sysfs, never a guess; a profile that says otherwise is refused.
  *
  * A swept or clean picture writes every row, so that nothing else that was written there survives; a quick one writes the
- * rows that changed. There is no switch for the order of colours: black and white are the same bytes in each (RGB, BGR).
+ * rows that changed. There is no switch for the order of colours: black and white, all there is, are the same bytes in each (RGB, BGR).
  * Closing leaves the last picture and the light as they are: the terminal draws white at its end, and white that is lit
  * looks like a stand at rest, where a dark panel looks like a broken one.
  */
 import { constants } from 'node:fs'
 import { open as openFile } from 'node:fs/promises'
 import { setTimeout as after } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import type { Logger } from 'pino'
-import { DriverError, type Frame, type Panel, type PanelSize, refuseWrongSize, strideBytes } from '../driver.js'
+import { DriverError, type Frame, type Panel, type PanelSize, type Refresh, refuseWrongSize, strideBytes } from '../driver.js'
 import { findFramebuffer, type FramebufferGeometry, freeFromConsole, type LinuxRoots, REAL_ROOTS, switchOn } from '../linux/framebuffer.js'
 import type { Rotation } from './eink-chip.js'
+import { createLatest } from './latest.js'
 
 export interface FramebufferPanelOptions {
   /** The name in /sys/class/graphics/fb?/name, such as 'panel-mipi-dbid', or '/dev/fb1'. Numbers change from boot to boot. */
@@ -43,26 +45,32 @@ export async function openFramebufferPanel(options: FramebufferPanelOptions): Pr
   const { path, geometry } = found
   refuseOtherSize(size, rotation, found.title, geometry)
   const memory = await within(drawMs, openMemory(path), `${found.title} did not open`)
-  await freeFromConsole(found, roots, log)
-  await switchOn(found, roots, log)
+  try {
+    await switchOn(found, roots, await freeFromConsole(found, roots, log), log)
+  } catch (error) {
+    await memory.close().catch(() => undefined) // That the panel is dark is what a person must hear of.
+    throw error
+  }
 
   /** What stands in the panel's memory; undefined when nobody can know. */
   let shown: Uint8Array | undefined
-  let waiting: { readonly rows: Uint8Array; readonly clean: boolean } | undefined
-  let last: Promise<void> = Promise.resolve()
+  const latest = createLatest(show)
   let closing: Promise<void> | undefined
   /** A write did not end in time. It may still end; nothing that waited behind it may follow it then. */
   let lost = false
+
+  function refuseWhenUnusable(): void {
+    if (closing !== undefined) throw new DriverError('PANEL_WRITE_FAILED', `${found.title} is closed`)
+    refuseWhenLost()
+  }
 
   function refuseWhenLost(): void {
     if (lost) throw new DriverError('PANEL_TIMEOUT', `${found.title} still does not answer`)
   }
 
-  async function writeWaiting(): Promise<void> {
-    if (waiting === undefined) return
-    const { rows, clean } = waiting
-    waiting = undefined
-    const runs = changedRows(clean ? undefined : shown, rows, geometry.strideBytes)
+  async function show(frame: Frame, refresh: Refresh): Promise<void> {
+    const rows = toRows(frame, rotation, geometry)
+    const runs = changedRows(refresh === 'quick' ? shown : undefined, rows, geometry)
     shown = undefined // Until all of it is written.
     for (const { from, to } of runs) {
       refuseWhenLost()
@@ -73,32 +81,28 @@ export async function openFramebufferPanel(options: FramebufferPanelOptions): Pr
     shown = rows
   }
 
-  /** The newest picture takes the place of the one that waits; it is clean when either had to be. */
-  function queue(rows: Uint8Array, clean: boolean): Promise<void> {
-    if (waiting === undefined) {
-      waiting = { rows, clean }
-      last = last.catch(() => undefined).then(writeWaiting) // A failure before this picture was told to whoever wanted that one.
-    } else {
-      waiting = { rows, clean: clean || waiting.clean }
-    }
-    return last
-  }
-
   return {
     size,
     async draw(frame, refresh = 'clean') {
-      if (closing !== undefined) throw new DriverError('PANEL_WRITE_FAILED', `${found.title} is closed`)
-      refuseWhenLost()
+      refuseWhenUnusable()
       refuseWrongSize(frame, size)
-      const drawn = queue(toRows(frame, rotation, geometry), refresh !== 'quick')
-      await within(drawMs, drawn, `${found.title} did not draw`, () => { lost = true })
+      await within(drawMs, latest.draw(frame, refresh), `${found.title} did not draw`, () => { lost = true })
+    },
+    async check() {
+      refuseWhenUnusable()
+      const now = await findFramebuffer(device, roots)
+      if (now.path === path && isDeepStrictEqual(now.geometry, geometry)) return
+      throw new DriverError('PANEL_OPEN_FAILED', `${found.title} has become ${now.title} of ${sizeText(now.geometry)}; it was ${sizeText(geometry)}`)
     },
     async close() {
-      closing ??= last.catch(() => undefined).then(() => memory.close())
+      closing ??= latest.idle().then(() => memory.close())
       await within(drawMs, closing, `${found.title} did not close`)
     },
   }
 }
+
+const sizeText = ({ widthPx, heightPx, bytesPerDot, strideBytes: stride }: FramebufferGeometry): string =>
+  `${widthPx}x${heightPx} dots, ${8 * bytesPerDot} bits a dot, ${stride} bytes a row`
 
 function refuseOtherSize(size: PanelSize, rotation: Rotation, title: string, { widthPx, heightPx }: FramebufferGeometry): void {
   const [upWide, upHigh] = rotation % 180 === 0 ? [widthPx, heightPx] : [heightPx, widthPx]
@@ -141,12 +145,21 @@ function placeOf(x: number, y: number, rotation: Rotation, lastX: number, lastY:
   }
 }
 
-/** Runs of neighbouring rows that differ, in bytes; one run of all rows when the old picture is not known. */
-function changedRows(old: Uint8Array | undefined, rows: Uint8Array, stride: number): readonly { readonly from: number; readonly to: number }[] {
-  if (old === undefined) return [{ from: 0, to: rows.length }]
+interface Run {
+  readonly from: number
+  readonly to: number
+}
+
+/**
+ * Runs of neighbouring rows that differ, in bytes; one run of all rows when the old picture is not known. The last one ends
+ * with the last dot: the memory of a picture that starts in the middle of a row ends before a whole row would.
+ */
+function changedRows(old: Uint8Array | undefined, rows: Uint8Array, { widthPx, heightPx, bytesPerDot, strideBytes: stride }: FramebufferGeometry): readonly Run[] {
+  const end = (heightPx - 1) * stride + widthPx * bytesPerDot
+  if (old === undefined) return [{ from: 0, to: end }]
   const runs: { from: number; to: number }[] = []
-  for (let from = 0; from < rows.length; from += stride) {
-    const to = from + stride
+  for (let from = 0; from < end; from += stride) {
+    const to = Math.min(from + stride, end)
     if (Buffer.compare(old.subarray(from, to), rows.subarray(from, to)) === 0) continue
     const last = runs.at(-1)
     if (last?.to === from) last.to = to

@@ -24,6 +24,8 @@ export interface FramebufferModel {
   readonly channels: 'rgb' | 'bgr'
   /** fbtft and others list no mode. */
   readonly modes: boolean
+  /** A console has it, and has switched it on; without one it is dark until somebody writes its `blank`, as behind DRM. */
+  readonly console: boolean
 }
 
 export interface EmulatedFramebuffer {
@@ -47,7 +49,7 @@ export interface EmulatedFramebuffer {
 
 const MODEL: FramebufferModel = {
   name: 'panel-mipi-dbid', number: 0, widthPx: 320, heightPx: 240, bitsPerPixel: 16, paddingBytes: 0,
-  virtualWidthPx: 0, virtualHeightPx: 0, pan: { x: 0, y: 0 }, channels: 'rgb', modes: true,
+  virtualWidthPx: 0, virtualHeightPx: 0, pan: { x: 0, y: 0 }, channels: 'rgb', modes: true, console: true,
 }
 
 /** What the memory holds before anything is written: no dot of ours. */
@@ -74,8 +76,7 @@ export function emulateFramebuffer(changes: Partial<FramebufferModel> = {}, mach
     [`${folder}/blank`]: '', // The kernel's own answer, whether blanked or not.
     'class/vtconsole/vtcon0/name': '(S) dummy device',
     'class/vtconsole/vtcon0/bind': '0',
-    'class/vtconsole/vtcon1/name': '(M) frame buffer device',
-    'class/vtconsole/vtcon1/bind': '1',
+    ...model.console ? { 'class/vtconsole/vtcon1/name': '(M) frame buffer device', 'class/vtconsole/vtcon1/bind': '1' } : {},
     'class/backlight/panel/bl_power': '0',
     'class/backlight/panel/brightness': '255',
     'class/backlight/panel/max_brightness': '255',
@@ -97,6 +98,7 @@ export function emulateFramebuffer(changes: Partial<FramebufferModel> = {}, mach
     roots,
     visible() {
       if (/^[1-4]/.test(attribute(`${folder}/blank`))) throw new Error('the panel is blanked')
+      if (!model.console && attribute(`${folder}/blank`) === '') throw new Error('the panel was never switched on')
       if (attribute('class/backlight/panel/bl_power') !== '0' || attribute('class/backlight/panel/brightness') === '0') throw new Error('the backlight is off')
       return look(readFileSync(memory), model, stride, firstByte)
     },
@@ -104,7 +106,7 @@ export function emulateFramebuffer(changes: Partial<FramebufferModel> = {}, mach
       const bytes = readFileSync(memory)
       const size = stride * model.virtualHeightPx
       if (bytes.length !== size) throw new Error(`${bytes.length} bytes in a memory of ${size}`)
-      const end = firstByte + (model.heightPx) * stride
+      const end = firstByte + (model.heightPx - 1) * stride + model.widthPx * model.bitsPerPixel / 8
       const stray = bytes.findIndex((byte, index) => (index < firstByte || index >= end) && byte !== UNTOUCHED)
       if (stray >= 0) throw new Error(`byte ${stray} is not of the picture, and was written`)
     },

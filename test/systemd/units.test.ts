@@ -139,7 +139,7 @@ describe('60-plinth.rules', () => {
     const version = Number(/\d+/.exec(ask('udevadm', '--version')?.said ?? '')?.[0] ?? 0)
     const verified = version >= 254 ? ask('udevadm', 'verify', join(systemd, '60-plinth.rules')) : undefined
     if (verified !== undefined) expect(verified.status, verified.said).toBe(0)
-    const term = String.raw`(SUBSYSTEM|KERNEL|DRIVERS)=="[^"]+"|(GROUP|MODE)="[^"]+"|ENV\{\w+\}="[^"]+"|SYMLINK\+="[^"]+"`
+    const term = String.raw`(SUBSYSTEM|KERNEL|DRIVERS)=="[^"]+"|(GROUP|MODE)="[^"]+"|ENV\{\w+\}="[^"]+"|(SYMLINK|RUN)\+="[^"]+"`
     const rules = entries('60-plinth.rules')
     expect(rules.length).toBeGreaterThan(1)
     for (const rule of rules) expect(rule).toMatch(new RegExp(`^(${term})(, (${term}))*$`))
@@ -153,6 +153,15 @@ describe('60-plinth.rules', () => {
       expect(groups).toContain(group)
       expect(mode).toBe('0660')
     }
+  })
+
+  test('gives the switches of an LCD to the group video: picture, console and light', () => {
+    const given = [...read('60-plinth.rules').matchAll(/^SUBSYSTEM=="(\w+)".*RUN\+="\/bin\/sh -c 'chgrp video (.+) && chmod g\+w (.+)'"$/gm)]
+    expect(given.map(([, subsystem, files, writable]) => [subsystem, files, writable])).toEqual([
+      ['graphics', '/sys%p/blank', '/sys%p/blank'],
+      ['vtconsole', '/sys%p/bind', '/sys%p/bind'],
+      ['backlight', '/sys%p/bl_power /sys%p/brightness', '/sys%p/bl_power /sys%p/brightness'],
+    ])
   })
 
   test('names the register as the shipped profiles do', () => {

@@ -84,9 +84,9 @@ const picture = (size: PanelSize, byte: number): Frame =>
   ({ widthPx: size.widthPx, heightPx: size.heightPx, bits: new Uint8Array(strideBytes(size.widthPx) * size.heightPx).fill(byte) })
 
 for (const rotation of ROTATIONS) {
-  panelConformance(`a framebuffer at rotation ${rotation}`, async (size) => {
+  for (const [bitsPerPixel, paddingBytes] of [[32, 12], [16, 6]] as const) panelConformance(`a framebuffer of ${bitsPerPixel} bits at rotation ${rotation}`, async (size) => {
     const [widthPx, heightPx] = rotation % 180 === 0 ? [size.widthPx, size.heightPx] : [size.heightPx, size.widthPx]
-    const framebuffer = plug({ widthPx, heightPx, bitsPerPixel: 32, paddingBytes: 12 })
+    const framebuffer = plug({ widthPx, heightPx, bitsPerPixel, paddingBytes })
     const panel = await open(framebuffer, { size, rotation })
     return { panel, visible: () => Promise.resolve(seen(framebuffer, rotation)) }
   })
@@ -113,7 +113,7 @@ describe('the code of a customer can be read from the glass', () => {
       await panel.draw(frame)
       expect(await readBack(seen(framebuffer, rotation))).toBe(PAYLOAD)
       expect(seen(framebuffer, rotation)).toEqual(frame)
-      if (framebuffer.model.pan.x === 0) framebuffer.refuseStrayBytes() // Else rows of a picture go around.
+      framebuffer.refuseStrayBytes()
       await panel.close()
     })
   }
@@ -133,7 +133,7 @@ describe('a framebuffer', () => {
     expect(() => hdmi.visible()).toThrow('neither black nor white')
   })
 
-  test('is written where a quick picture differs, and everywhere by a clean one', async () => {
+  test('is written where a quick picture differs, and in every row by a clean or a swept one', async () => {
     const framebuffer = plug({ paddingBytes: 8 })
     const writes: { readonly at: number; readonly bytes: number }[] = []
     const memory: PanelMemory = {
@@ -149,10 +149,16 @@ describe('a framebuffer', () => {
     for (const row of [3, 4, 200]) next.bits[row * 40 + 5] = 0x10
     await panel.draw(next, 'quick')
     await panel.draw(next, 'clean')
+    await panel.draw(next, 'swept')
+    const last = picture(panel.size, 0)
+    for (const row of [3, 4, 200, 239]) last.bits[row * 40 + 5] = 0x10
+    await panel.draw(last, 'quick')
+    const whole = { at: 0, bytes: 240 * stride - 8 } // To the last dot and no further.
     expect(writes).toEqual([
-      { at: 0, bytes: 240 * stride },
+      whole,
       { at: 3 * stride, bytes: 2 * stride }, { at: 200 * stride, bytes: stride },
-      { at: 0, bytes: 240 * stride },
+      whole, whole,
+      { at: 239 * stride, bytes: stride - 8 },
     ])
   })
 
@@ -218,13 +224,40 @@ describe('a framebuffer', () => {
     const panel = await withoutRights(() => open(framebuffer))
     await panel.draw(picture(panel.size, 0xff))
     expect(said.map(({ msg, error }) => [msg, error])).toEqual([
-      ['the console writes on the panel; add fbcon=map:9 to cmdline.txt', 'EACCES'],
-      ['panel could not be unblanked; consoleblank=0 in cmdline.txt keeps it lit', 'EACCES'],
-      ['the backlight is off and cannot be switched on', 'EACCES'],
+      ['the console writes on the panel; install 60-plinth.rules into /usr/lib/udev/rules.d and start again, or add fbcon=map:9 to cmdline.txt', 'EACCES'],
+      ['panel cannot be unblanked; install 60-plinth.rules into /usr/lib/udev/rules.d and start again, or add consoleblank=0 to cmdline.txt', 'EACCES'],
+      ['the backlight is off and cannot be switched on; install 60-plinth.rules into /usr/lib/udev/rules.d and start again', 'EACCES'],
     ])
+    expect(said.every(({ level }) => level === 40)).toBe(true)
     expect(framebuffer.attribute('class/vtconsole/vtcon1/bind')).toBe('1')
     framebuffer.setAttribute('class/backlight/panel/bl_power', '0')
     expect(framebuffer.visible()).toEqual(picture(panel.size, 0xff))
+  })
+
+  test('that no console has is switched on by the terminal', async () => {
+    const framebuffer = plug({ console: false })
+    const panel = await open(framebuffer)
+    await panel.draw(picture(panel.size, 0xff))
+    expect(framebuffer.visible()).toEqual(picture(panel.size, 0xff))
+    expect(said).toEqual([])
+  })
+
+  test('that no console has, and that the terminal may not switch on, is a fault and no black panel that seems to draw', async () => {
+    const framebuffer = plug({ console: false })
+    framebuffer.allow({ device: 'write', attributes: 'read' })
+    await expect(withoutRights(() => open(framebuffer))).rejects.toMatchObject({
+      name: 'DriverError', code: 'PANEL_OPEN_FAILED', message: expect.stringMatching(
+        /^\/dev\/fb0 \(panel-mipi-dbid\) may be dark: .*fb0\/blank cannot be written \(EACCES\): install 60-plinth.rules into \/usr\/lib\/udev\/rules.d and start again$/) as string,
+    })
+    expect(() => framebuffer.visible()).toThrow('never switched on')
+  })
+
+  test('that knows no blanking is used as it is', async () => {
+    const framebuffer = plug({ console: false })
+    unlinkSync(join(framebuffer.roots.sys, 'class/graphics/fb0/blank'))
+    const panel = await open(framebuffer)
+    await panel.draw(picture(panel.size, 0))
+    expect(said.map(({ msg, level }) => [msg, level])).toEqual([['panel cannot be blanked, and so it is not', 30]])
   })
 
   test('keeps its last picture, and its light, when it is closed', async () => {
