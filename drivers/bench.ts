@@ -19,6 +19,7 @@ import {
   type AmountSource, type Answer, DriverError, type Frame, type Input, type LampPattern, type Lamps, type Panel,
   type PanelSize, refuseWrongSize, strideBytes,
 } from './driver.js'
+import { createLatest } from './panel/latest.js'
 
 export const HARDWARE_VERSION = 1
 export const HARDWARE_BYTES_MAX = 256 * 1024
@@ -31,7 +32,6 @@ const RETRY_MS = 100
 const RETRY_MS_MAX = 2_000
 const PING_MS = 5_000
 const CLOSE_MS = 1_000
-const DRAWINGS_MAX = 16
 
 export interface BenchOptions {
   /** ws://host:port or wss://host:port, without the path. */
@@ -131,7 +131,7 @@ export function readMessage<T>(schema: z.ZodType<T>, text: string): T | undefine
 /** Resolves when the bench answered, within 5 s; from then on a lost connection is dialled again until `close`. */
 export async function openBench({ url, size, log }: BenchOptions): Promise<Bench> {
   refuseTooLarge(size)
-  const drawings = createDrawings()
+  const drawing = createDrawing()
   const hello: HardwareMessage = { type: 'hello', version: HARDWARE_VERSION, panel: size }
   let pattern: LampPattern = 'off'
   let deliver: ((input: Input) => void) | undefined
@@ -156,11 +156,11 @@ export async function openBench({ url, size, log }: BenchOptions): Promise<Bench
       }
       switch (message.type) {
         case 'input': return deliver?.(message.input)
-        case 'shown': return drawings.shown(message.number)
+        case 'shown': return drawing.shown(message.number)
       }
     },
     lost() {
-      drawings.fail(() => unreachable(url))
+      drawing.fail(unreachable(url))
     },
   })
   await link.ready
@@ -171,7 +171,7 @@ export async function openBench({ url, size, log }: BenchOptions): Promise<Bench
       answer: async (_: Answer) => {},   // A keypad has nobody to tell.
       stop: async () => { deliver = undefined },
     },
-    panel: benchPanel(url, size, link, drawings),
+    panel: benchPanel(url, size, link, drawing),
     lamps: {
       show(next) {
         if (!lampsClosed) light(next)
@@ -189,57 +189,61 @@ export async function openBench({ url, size, log }: BenchOptions): Promise<Bench
   }
 }
 
-function benchPanel(url: string, size: PanelSize, link: Link, drawings: Drawings): Panel {
+function benchPanel(url: string, size: PanelSize, link: Link, drawing: Drawing): Panel {
   let closed = false
+  const latest = createLatest(async (frame) => {
+    if (closed) throw over()
+    const { number, visible } = drawing.begin()
+    if (!link.send(packFrame({ number, frame }))) drawing.fail(unreachable(url))
+    await visible
+  })
+  const over = (): DriverError => new DriverError('PANEL_WRITE_FAILED', `panel of the bench at ${url} is closed`)
   return {
     size,
     async draw(frame) {
       refuseWrongSize(frame, size)
-      if (closed) throw new DriverError('PANEL_WRITE_FAILED', `panel of the bench at ${url} is closed`)
-      const { number, visible } = drawings.begin()
-      if (!link.send(packFrame({ number, frame }))) drawings.fail(() => unreachable(url))
-      await visible
+      if (closed) throw over()
+      await latest.draw(frame, 'clean')
+    },
+    async check() {
+      if (!link.isUp()) throw unreachable(url)
     },
     close: async () => {
       closed = true
-      drawings.fail(() => new DriverError('PANEL_WRITE_FAILED', `panel of the bench at ${url} was closed`))
+      drawing.fail(over())
     },
   }
 }
 
-/** The pictures on their way, by number. */
-interface Drawings {
+/** The picture on its way, by its number. */
+interface Drawing {
+  /** Resolves when that picture is visible; one at a time. */
   begin(): { readonly number: number; readonly visible: Promise<void> }
   shown(number: number): void
-  fail(why: () => DriverError): void
+  fail(why: DriverError): void
 }
 
-function createDrawings(): Drawings {
-  const pending = new Map<number, { readonly resolve: () => void; readonly reject: (error: DriverError) => void }>()
-  let last = 0
+function createDrawing(): Drawing {
+  let pending: { readonly number: number; readonly resolve: () => void; readonly reject: (error: DriverError) => void } | undefined
+  let number = 0
   return {
     begin() {
-      if (pending.size >= DRAWINGS_MAX) throw new DriverError('PANEL_WRITE_FAILED', `${pending.size} pictures are still waiting`)
-      last = (last + 1) % 2 ** 32
-      const number = last
+      number = (number + 1) % 2 ** 32
       const visible = new Promise<void>((resolve, reject) => {
-        const timer = setTimeout(() => {
-          pending.delete(number)
-          reject(new DriverError('PANEL_TIMEOUT', `bench did not show picture ${number} for ${DRAW_MS} ms`))
-        }, DRAW_MS)
+        const timer = setTimeout(() => pending?.reject(new DriverError('PANEL_TIMEOUT', `bench did not show picture ${number} for ${DRAW_MS} ms`)), DRAW_MS)
         const settle = <A extends unknown[]>(act: (...args: A) => void) => (...args: A) => {
           clearTimeout(timer)
-          pending.delete(number)
+          pending = undefined
           act(...args)
         }
-        pending.set(number, { resolve: settle(resolve), reject: settle(reject) })
+        pending = { number, resolve: settle(resolve), reject: settle(reject) }
       })
       return { number, visible }
     },
-    shown: (number) => pending.get(number)?.resolve(),
-    fail: (why) => {
-      for (const drawing of [...pending.values()]) drawing.reject(why())
+    shown(seen) {
+      if (pending?.number === seen) pending.resolve()
     },
+    fail: (why) => pending?.reject(why),
   }
 }
 
@@ -248,6 +252,7 @@ interface Link {
   readonly ready: Promise<void>
   /** False when there is no connection, and nothing was sent. */
   send(message: string | Uint8Array): boolean
+  isUp(): boolean
   close(): Promise<void>
 }
 
@@ -318,6 +323,7 @@ function dialBench(url: string, log: Logger, on: LinkEvents): Link {
 
   return {
     ready,
+    isUp: () => socket?.readyState === WebSocket.OPEN,
     send(message) {
       if (socket?.readyState !== WebSocket.OPEN) return false
       socket.send(message, () => {})   // A failed write closes the socket, and 'close' decides.

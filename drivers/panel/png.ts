@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { setTimeout as after } from 'node:timers/promises'
 import { crc32, deflateSync } from 'node:zlib'
 import { DriverError, type Frame, type Panel, type PanelSize, refuseWrongSize, strideBytes } from '../driver.js'
+import { createLatest } from './latest.js'
 
 export interface PngPanelOptions {
   /** Made if it is not there. Pictures of an earlier run stay and are counted on from. */
@@ -29,7 +30,7 @@ export async function openPngPanel({ directory, size }: PngPanelOptions): Promis
     throw new DriverError('PANEL_WRITE_FAILED', `cannot use ${directory} as a panel (${codeOf(error)})`, error)
   }
   let closed = false
-  let drawing: Promise<void> = Promise.resolve()
+  const latest = createLatest(write)
 
   async function write(frame: Frame): Promise<void> {
     const png = encodePng(frame)
@@ -45,14 +46,11 @@ export async function openPngPanel({ directory, size }: PngPanelOptions): Promis
     async draw(frame) {
       if (closed) throw new DriverError('PANEL_WRITE_FAILED', `panel in ${directory} is closed`)
       refuseWrongSize(frame, size)
-      // One after the other, in the order asked: the last picture drawn is the one that stays.
-      const mine = drawing.then(() => write(frame))
-      drawing = mine.catch(() => undefined) // Its own caller hears of the failure; the next picture is tried all the same.
-      await within(DRAW_MS, mine, directory)
+      await within(DRAW_MS, latest.draw(frame, 'clean'), directory)
     },
     async close() {
       closed = true
-      await drawing
+      await latest.idle()
     },
   }
 }

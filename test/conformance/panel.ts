@@ -15,11 +15,13 @@ export interface OpenedPanel {
 /** Not a whole number of bytes wide: the last byte of a row is where drivers go wrong. */
 const SIZE: PanelSize = { widthPx: 122, heightPx: 70, pitchMm: 0.194 }
 
-export function panelConformance(name: string, open: (size: PanelSize) => Promise<OpenedPanel>): void {
+/** Glass of a size of its own is opened with that. */
+export function panelConformance(name: string, open: (size: PanelSize) => Promise<OpenedPanel>, size: PanelSize = SIZE): void {
+  const { filled, speckled } = picturesOf(size)
   describe(`${name} keeps the promises of a panel`, () => {
     const opened: OpenedPanel[] = []
     const fresh = async (): Promise<OpenedPanel> => {
-      const panel = await open(SIZE)
+      const panel = await open(size)
       opened.push(panel)
       return panel
     }
@@ -31,7 +33,7 @@ export function panelConformance(name: string, open: (size: PanelSize) => Promis
     })
 
     test('it has the size it was opened with', async () => {
-      expect((await fresh()).panel.size).toEqual(SIZE)
+      expect((await fresh()).panel.size).toEqual(size)
     })
 
     test('it shows exactly the dots of the picture', async () => {
@@ -54,18 +56,36 @@ export function panelConformance(name: string, open: (size: PanelSize) => Promis
       expect(dots(await visible())).toEqual(dots(speckled(5)))
     })
 
+    test('of two hundred pictures drawn at once, every one ends well, and the last one stays', async () => {
+      const { panel, visible } = await fresh()
+      const frames = Array.from({ length: 200 }, (_, seed) => speckled(seed + 1))
+      const ends = await Promise.allSettled(frames.map((frame) => panel.draw(frame)))
+      expect(ends.filter(({ status }) => status === 'rejected')).toEqual([])
+      expect(dots(await visible())).toEqual(dots(speckled(200)))
+    })
+
+    test('a panel that is asked whether it answers says so, and its picture stays', async () => {
+      const { panel, visible } = await fresh()
+      await panel.draw(speckled(9))
+      await panel.check?.()
+      expect(dots(await visible())).toEqual(dots(speckled(9)))
+      await panel.draw(speckled(10), 'quick')
+      expect(dots(await visible())).toEqual(dots(speckled(10)))
+    })
+
     test('a picture changed by its owner after it was drawn does not change what is seen', async () => {
       const { panel, visible } = await fresh()
       const frame = speckled(6)
-      await panel.draw(frame)
+      const drawing = panel.draw(frame)
       frame.bits.fill(0xff)
+      await drawing
       expect(dots(await visible())).toEqual(dots(speckled(6)))
     })
 
     test.each([
-      ['wider', { ...filled(0), widthPx: SIZE.widthPx + 1 }],
-      ['higher', { ...filled(0), heightPx: SIZE.heightPx + 1 }],
-      ['of too few bytes', { ...filled(0), bits: new Uint8Array(strideBytes(SIZE.widthPx) * SIZE.heightPx - 1) }],
+      ['wider', { ...filled(0), widthPx: size.widthPx + 1 }],
+      ['higher', { ...filled(0), heightPx: size.heightPx + 1 }],
+      ['of too few bytes', { ...filled(0), bits: new Uint8Array(strideBytes(size.widthPx) * size.heightPx - 1) }],
     ])('a picture that is %s is refused, and the old one stays', async (_, wrong) => {
       const { panel, visible } = await fresh()
       await panel.draw(speckled(7))
@@ -90,21 +110,28 @@ export function panelConformance(name: string, open: (size: PanelSize) => Promis
   })
 }
 
-function filled(byte: number): Frame {
-  return { ...SIZE, bits: new Uint8Array(strideBytes(SIZE.widthPx) * SIZE.heightPx).fill(byte) }
+interface Pictures {
+  filled(byte: number): Frame
+  /** No symmetry, no repetition: mirrored, turned, inverted or shifted it is another picture (xorshift, Marsaglia 2003). */
+  speckled(seed: number): Frame
 }
 
-/** No symmetry, no repetition: mirrored, turned, inverted or shifted it is another picture (xorshift, Marsaglia 2003). */
-function speckled(seed: number): Frame {
-  const frame = filled(0)
-  let x = seed * 2_654_435_761 >>> 0 || 1
-  for (let i = 0; i < frame.bits.length; i++) {
-    x ^= x << 13
-    x ^= x >>> 17
-    x ^= x << 5
-    frame.bits[i] = x & 0xff
+function picturesOf({ widthPx, heightPx }: PanelSize): Pictures {
+  const filled = (byte: number): Frame => ({ widthPx, heightPx, bits: new Uint8Array(strideBytes(widthPx) * heightPx).fill(byte) })
+  return {
+    filled,
+    speckled(seed) {
+      const frame = filled(0)
+      let x = seed * 2_654_435_761 >>> 0 || 1
+      for (let i = 0; i < frame.bits.length; i++) {
+        x ^= x << 13
+        x ^= x >>> 17
+        x ^= x << 5
+        frame.bits[i] = x & 0xff
+      }
+      return frame
+    },
   }
-  return frame
 }
 
 function dots({ widthPx, heightPx, bits }: Frame): readonly string[] {
