@@ -43,6 +43,8 @@ export interface EinkChip {
   fast?(picture: NativePicture): readonly Step[]
   /** Drives only the dots that differ, in this window; only after a full one since power or deep sleep. Old picture kept in step. */
   partialRefresh(old: NativePicture, picture: NativePicture, window: NativeWindow): readonly Step[]
+  /** Awake: something that BUSY shows and the glass does not, such as high voltage on and off again. */
+  probe(): readonly Step[]
   /** High voltage off, and the controller asleep: what keeps the glass from fading. Only `wake` leads out. */
   sleep(): readonly Step[]
 }
@@ -59,6 +61,8 @@ export interface EinkModel {
   /** What of the native width is really visible, where the glass is narrower than whole bytes. */
   readonly visibleWidthPx: number
   readonly pitchMm: number
+  /** A full refresh at room temperature. */
+  readonly fullMs: number
 }
 
 /**

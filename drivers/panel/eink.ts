@@ -8,11 +8,12 @@
  * It knows no register: those are the chip's. Every wait is bounded, and whatever fails is tried once more from reset.
  */
 import type { Logger } from 'pino'
-import { DriverError, type Frame, type Panel, type PanelSize, REFRESHES, type Refresh, refuseWrongSize, strideBytes } from '../driver.js'
+import { DriverError, type Frame, type Panel, type PanelSize, type Refresh, refuseWrongSize, strideBytes } from '../driver.js'
 import {
   type EinkChip, type EinkModel, type NativePicture, type NativeWindow, type PanelBus, type PanelClock, type Rotation, type Step,
   uprightSize,
 } from './eink-chip.js'
+import { overtake, type Waiting } from './latest.js'
 
 export interface EinkPanelOptions {
   readonly model: EinkModel
@@ -30,10 +31,11 @@ const SCRUB_EVERY_MS = 24 * 3_600_000
 /** A scrub hides the picture for some ten seconds; after so long without a new one no sale is on the panel. */
 const SCRUB_QUIET_MS = 600_000
 const SLEEP_AFTER_MS = 3_000
+const USUAL_MS_MIN = 10_000
 
 /** Touches no wire before the first picture. */
 export function openEinkPanel({ model, rotation, bus, clock, log }: EinkPanelOptions): Panel {
-  const { chip, name } = model
+  const { chip, name, fullMs } = model
   const size = uprightSize(model, rotation)
   let waiting: Waiting | undefined
   /** Undefined: nobody can know. */
@@ -42,6 +44,10 @@ export function openEinkPanel({ model, rotation, bus, clock, log }: EinkPanelOpt
   /** The last picture that was asked for, once it stands there. */
   let standing: NativePicture | undefined
   let scrubbedAt = clock.now()
+  /** Since then no picture was driven, nor tried. */
+  let quietSince = clock.now()
+  /** What failed with nobody there to hear of it. */
+  let unheard: unknown
   let working = false
   let worked: Promise<void> = Promise.resolve()
   let callOffRest = (): void => undefined
@@ -51,7 +57,10 @@ export function openEinkPanel({ model, rotation, bus, clock, log }: EinkPanelOpt
   async function work(job?: () => Promise<void>): Promise<void> {
     working = true
     callOffRest()
-    await job?.().catch((error: unknown) => log.error({ panel: name, err: error }, 'panel fault between pictures'))
+    await job?.().catch((error: unknown) => {
+      unheard = error
+      log.error({ panel: name, err: error }, 'panel fault between pictures')
+    })
     while (waiting !== undefined) {
       const { frame, refresh, settle } = waiting
       waiting = undefined
@@ -68,15 +77,17 @@ export function openEinkPanel({ model, rotation, bus, clock, log }: EinkPanelOpt
   async function show(frame: Frame, refresh: Refresh): Promise<void> {
     const picture = toNative(frame, model, rotation)
     standing = undefined
+    unheard = undefined
     await drive(picture, refresh)
     standing = picture
   }
 
   const drive = (picture: NativePicture, refresh: Refresh): Promise<void> => twice(async () => {
+    quietSince = clock.now()
     const plan = planRefresh({ picture, refresh, glass, now: clock.now() }, chip)
     if (plan.way === 'none') return
     await wake()
-    const busyMoved = await runSteps(plan.steps, { model, bus, clock })
+    const busyMoved = await runSteps(plan.steps, { model, bus, clock }, REFRESH_MS_MIN)
     if (!busyMoved) throw new DriverError('PANEL_TIMEOUT', `${name}: BUSY never moved during a ${plan.way} refresh; is the panel connected?`)
     const now = clock.now()
     glass = glass !== undefined && plan.way === 'partial'
@@ -86,13 +97,22 @@ export function openEinkPanel({ model, rotation, bus, clock, log }: EinkPanelOpt
 
   async function wake(): Promise<void> {
     if (controller === 'awake') return
-    await runSteps(chip.wake(), { model, bus, clock })
+    await runSteps(chip.wake(), { model, bus, clock }, REFRESH_MS_MIN)
     controller = 'awake'
+  }
+
+  /** From reset, whatever it was doing: a cable that came loose and was pushed in again has left a controller without power. */
+  async function probe(): Promise<void> {
+    controller = 'unknown'
+    await wake()
+    const busyMoved = await runSteps(chip.probe(), { model, bus, clock }, PROBE_MS_MIN)
+    if (!busyMoved) throw new DriverError('PANEL_TIMEOUT', `${name}: BUSY never moved when the voltage was switched on; is the panel connected?`)
+    await sleep()
   }
 
   async function sleep(): Promise<void> {
     if (controller === 'unknown') await wake()
-    await runSteps(chip.sleep(), { model, bus, clock })
+    await runSteps(chip.sleep(), { model, bus, clock }, REFRESH_MS_MIN)
     controller = 'asleep'
     if (glass !== undefined) glass = { ...glass, remembered: chip.remembersAsleep ?? false }
   }
@@ -118,7 +138,7 @@ export function openEinkPanel({ model, rotation, bus, clock, log }: EinkPanelOpt
     if (controller === 'awake') {
       callOffRest = clock.alarm?.(now + SLEEP_AFTER_MS, () => begin(() => twice(sleep))) ?? callOffRest
     } else if (standing !== undefined) {
-      const at = Math.max(scrubbedAt + SCRUB_EVERY_MS, now + SCRUB_QUIET_MS)
+      const at = Math.max(scrubbedAt + SCRUB_EVERY_MS, quietSince + SCRUB_QUIET_MS)
       callOffRest = clock.alarm?.(at, () => begin(scrub)) ?? callOffRest
     }
   }
@@ -148,6 +168,7 @@ export function openEinkPanel({ model, rotation, bus, clock, log }: EinkPanelOpt
 
   return {
     size,
+    usualMs: Math.max(USUAL_MS_MIN, 2 * fullMs + 2_000), // One of a scrub, and its own.
     async draw(frame, refresh = 'clean') {
       if (closed !== undefined) throw new DriverError('PANEL_WRITE_FAILED', `${name} is closed`)
       refuseWrongSize(frame, size)
@@ -156,33 +177,18 @@ export function openEinkPanel({ model, rotation, bus, clock, log }: EinkPanelOpt
       begin()
       await ended
     },
+    async check() {
+      if (closed !== undefined) throw new DriverError('PANEL_WRITE_FAILED', `${name} is closed`)
+      if (working) return // What it is at says more, to whoever asked for it.
+      if (unheard !== undefined) throw unheard
+      await new Promise<void>((resolve, reject) => { begin(() => twice(probe).then(resolve, reject)) })
+    },
     close() {
       closed ??= shutDown()
       return closed
     },
   }
 }
-
-interface Waiting {
-  readonly frame: Frame
-  readonly refresh: Refresh
-  /** Ends as this picture does, for everyone who asked for it or was overtaken by it. */
-  readonly ended: Promise<void>
-  readonly settle: (error?: unknown) => void
-}
-
-/** A picture that is overtaken leaves its wish behind: what it was to wipe away is still on the glass. */
-function overtake(waiting: Waiting | undefined, { widthPx, heightPx, bits }: Frame, refresh: Refresh): Waiting {
-  const frame: Frame = { widthPx, heightPx, bits: bits.slice() }
-  if (waiting !== undefined) return { ...waiting, frame, refresh: moreThorough(waiting.refresh, refresh) }
-  let settle: Waiting['settle'] = () => undefined
-  const ended = new Promise<void>((resolve, reject) => {
-    settle = (error) => { if (error === undefined) resolve(); else reject(error) }
-  })
-  return { frame, refresh, ended, settle }
-}
-
-const moreThorough = (one: Refresh, other: Refresh): Refresh => (REFRESHES.indexOf(one) > REFRESHES.indexOf(other) ? one : other)
 
 /** What is known of the glass. */
 interface Glass {
@@ -239,16 +245,20 @@ function changedWindow(old: NativePicture, { widthPx, heightPx, bits }: NativePi
 const BUSY_POLL_MS = 10
 /** No glass takes a picture on in less than this: if BUSY was looked at before and has not moved, nothing is connected. */
 const REFRESH_MS_MIN = 200
+/** High voltage takes about 100 ms to rise and 40 to 140 ms to fall (GxEPD2). */
+const PROBE_MS_MIN = 30
 
-/** Tells whether BUSY moved, as far as it can be known. */
-async function runSteps(steps: readonly Step[], { model, bus, clock }: Pick<EinkPanelOptions, 'model' | 'bus' | 'clock'>): Promise<boolean> {
+type Wires = Pick<EinkPanelOptions, 'model' | 'bus' | 'clock'>
+
+/** Tells whether BUSY moved, as far as it can be known: what these steps do takes at least `leastMs`. */
+async function runSteps(steps: readonly Step[], { model, bus, clock }: Wires, leastMs: number): Promise<boolean> {
   const { name, chip: { busyLevel } } = model
   let busyMoved = false
   let commandAt = clock.now()
 
   async function awaitIdle(withinMs: number, what: string): Promise<void> {
     const since = clock.now()
-    if (since - commandAt > REFRESH_MS_MIN) busyMoved = true // This process was held up: it may well have moved.
+    if (since - commandAt > leastMs) busyMoved = true // This process was held up: it may well have moved.
     for (;;) {
       const asked = clock.now() // Before the look: after a long hold-up there is always one more.
       if (await onWires(`${name} BUSY could not be read`, () => bus.busy()) !== busyLevel) return

@@ -54,7 +54,7 @@ interface Row {
 
 function ssd16xx(row: Row): EinkModel {
   const { name, title, widthPx, visibleWidthPx, heightPx, pitchMm } = row
-  return { name, title, visibleWidthPx, pitchMm, native: { widthPx, heightPx }, chip: chipOf(row) }
+  return { name, title, visibleWidthPx, pitchMm, native: { widthPx, heightPx }, fullMs: row.full.takesMs, chip: chipOf(row) }
 }
 
 function chipOf(row: Row): EinkChip {
@@ -88,6 +88,8 @@ function chipOf(row: Row): EinkChip {
     full: drawFull,
     ...(fast === undefined ? {} : { fast: everyDot(fast, 'fast refresh') }),
     partialRefresh,
+    // As GxEPD2 switches the voltage, on glass of either kind [G].
+    probe: () => (oldPicture === 'swapped memory' ? [0xc0, 0xc3] : [0xe0, 0x83]).flatMap((control) => updated(control, 2_000, 'high voltage')),
     // Deep sleep 1. The high voltage is off already.
     sleep: () => [write([0x10, 0x01])],
   }
@@ -128,10 +130,12 @@ function driven({ registers, updates, takesMs }: Waveform, what: string): readon
   return [
     ...registers.map(write),
     // Cold glass is slower: twice the usual time and 5 s more, then it is a fault.
-    ...updates.flatMap((control): Step[] =>
-      [write([0x22, control]), write([0x20]), { step: 'await idle', withinMs: 2 * takesMs + 5_000, what }]),
+    ...updates.flatMap((control) => updated(control, 2 * takesMs + 5_000, what)),
   ]
 }
+
+const updated = (control: number, withinMs: number, what: string): readonly Step[] =>
+  [write([0x22, control]), write([0x20]), { step: 'await idle', withinMs, what }]
 
 function cut({ widthPx, bits }: NativePicture, window: NativeWindow): Uint8Array {
   const stride = widthPx >> 3

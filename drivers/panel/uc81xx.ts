@@ -92,11 +92,12 @@ const rows: readonly Row[] = [
 ]
 
 /** Waveshare's boards cut the panel's power when RST is low for longer than 2 ms. */
-const RESET: Step = { step: 'reset', lowMs: 2, afterMs: 20 }
+const RESET: readonly Step[] = [{ step: 'reset', lowMs: 2, afterMs: 20 }, { step: 'await idle', withinMs: 2_000, what: 'reset' }]
 
 /** Leaves a forced temperature behind, which writing CCSET alone does not (GxEPD2_750_GDEY075T7.cpp, _InitDisplay). */
 const SOFT_RESET: readonly Step[] = [
   command(PSR, OTP_WAVEFORMS & ~1), { step: 'pause', ms: 2 }, command(PSR, OTP_WAVEFORMS), { step: 'pause', ms: 20 },
+  { step: 'await idle', withinMs: 2_000, what: 'soft reset' },
 ]
 
 const force = ({ temperature }: ForcedWaveform): readonly Step[] => [command(CCSET, 0x02), command(TSSET, temperature)]
@@ -107,11 +108,13 @@ const withinMs = (usualMs: number): number => 2 * usualMs + 5_000
 /** BUSY falls up to 200 us after a command: whoever looks at once takes a controller that has yet to begin for done. */
 const begun = (ms: number): Step => ({ step: 'pause', ms })
 
+const powerOff: readonly Step[] = [command(POF), begun(10), { step: 'await idle', withinMs: withinMs(40), what: 'power off' }]
+
 function refresh(usualMs: number, what: string): readonly Step[] {
   return [
     command(PON), begun(100), { step: 'await idle', withinMs: withinMs(130), what: 'power on' },
     command(DRF), begun(10), { step: 'await idle', withinMs: withinMs(usualMs), what },
-    command(POF), begun(10), { step: 'await idle', withinMs: withinMs(40), what: 'power off' },
+    ...powerOff,
   ]
 }
 
@@ -131,7 +134,7 @@ function createChip({ name, settings, fullMs, fast, partial }: Row): EinkChip {
   return {
     busyLevel: 0,
     partial: partial !== undefined,
-    wake: () => [RESET, ...settings],
+    wake: () => [...RESET, ...settings],
     // Beside its opposite every dot counts as changed, whatever the glass shows.
     full: (picture) => [...unforced, ...write(opposite(picture), picture), ...refresh(fullMs, 'full refresh')],
     ...(fast !== undefined && {
@@ -143,14 +146,13 @@ function createChip({ name, settings, fullMs, fast, partial }: Row): EinkChip {
       if (partial === undefined) throw new Error(`${name} has no partial refresh`)
       return [...force(partial), ...write(old.bits, picture), ...refresh(partial.ms, 'partial refresh')]
     },
+    probe: () => [command(PON), begun(10), { step: 'await idle', withinMs: withinMs(130), what: 'power on' }, ...powerOff],
     // Off already, unless a refresh was broken off; then it matters most.
-    sleep: () => [
-      command(POF), begun(10), { step: 'await idle', withinMs: withinMs(40), what: 'power off' },
-      command(DSLP, 0xa5),
-    ],
+    sleep: () => [...powerOff, command(DSLP, 0xa5)],
   }
 }
 
 export const UC81XX_MODELS: readonly EinkModel[] = rows.map((row) => ({
   name: row.name, title: row.title, chip: createChip(row), native: row.native, visibleWidthPx: row.native.widthPx, pitchMm: row.pitchMm,
+  fullMs: row.fullMs,
 }))

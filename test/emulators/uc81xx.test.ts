@@ -63,7 +63,7 @@ function cutOut(picture: Uint8Array): number[] {
 
 const BROKEN: readonly Broken[] = [
   { mistake: 'refreshes before power is on', edit: without(0x04), caughtBy: /a refresh with the power off: ignored/ },
-  { mistake: 'takes high for busy', busyLevel: 1, caughtBy: /command 0x12 while BUSY: ignored/ },
+  { mistake: 'takes high for busy', busyLevel: 1, caughtBy: /BUSY for 2000 ms: reset/ },
   { mistake: 'does not wait for the refresh', edit: withoutStepAfter(0x12, 'await idle'), caughtBy: /command 0x02 while BUSY: ignored/ },
   { mistake: 'looks at BUSY at once after a refresh began', edit: withoutStepAfter(0x12, 'pause'), caughtBy: /BUSY looked at before a refresh has pulled it low/ },
   { mistake: 'leaves high voltage on', edit: without(0x02), caughtBy: /high voltage on for 5000 ms/ },

@@ -59,6 +59,7 @@ const SLEEP = 0x10
 const WINDOW = 0x44
 const PICTURE = 0x24
 const REFRESH = 0x20
+const PROBE = 0x22
 
 export type Way = 'full' | 'fast' | 'partial'
 const CODES: Readonly<Record<Way, number>> = { full: 0xf7, fast: 0xc7, partial: 0xfc }
@@ -98,10 +99,11 @@ export function toyModel(options: ToyModelOptions): EinkModel {
       return [command(WINDOW, x / 8, y >> 8, y & 0xff, widthPx / 8, heightPx >> 8, heightPx & 0xff),
         command(PICTURE, ...rows.flat()), ...refresh('partial')]
     },
+    probe: () => [command(PROBE), { step: 'await idle', withinMs: 500, what: 'high voltage' }],
     sleep: () => [command(SLEEP, 1)],
   }
   const native = { widthPx: strideBytes(size.widthPx) * 8, heightPx: size.heightPx }
-  return { name: 'toy-glass', title: 'Toy glass', chip, native, visibleWidthPx: size.widthPx, pitchMm: size.pitchMm }
+  return { name: 'toy-glass', title: 'Toy glass', chip, native, visibleWidthPx: size.widthPx, pitchMm: size.pitchMm, fullMs: REFRESH_MS.full }
 }
 
 export interface Refreshed {
@@ -175,6 +177,7 @@ export function createToyGlass({ chip, native, visibleWidthPx }: EinkModel, cloc
 
   function obey(number: number, data: Uint8Array): void {
     if (number === SOFT_RESET) busyUntil = clock.now() + 8
+    if (number === PROBE) busyUntil = clock.now() + 100
     if (number === WINDOW) {
       const [column = 0, yHigh = 0, yLow = 0, columns = 0, heightHigh = 0, heightLow = 0] = data
       window = { column, y: yHigh * 256 + yLow, columns, heightPx: heightHigh * 256 + heightLow }

@@ -431,6 +431,105 @@ describe('between pictures', () => {
   })
 })
 
+describe('asked whether it answers', () => {
+  const MINUTE_MS = 60_000
+
+  /** As a terminal asks that has nothing to draw. */
+  async function askForMinutes({ panel, clock }: Shop, minutes: number): Promise<readonly unknown[]> {
+    const answers: unknown[] = []
+    for (let minute = 0; minute < minutes; minute++) {
+      answers.push(await settled(clock, outcome(panel.check!())))
+      await clock.pass(MINUTE_MS)
+    }
+    return answers
+  }
+
+  test('it wakes, answers and sleeps again, and nothing moves on the glass', async () => {
+    const shop = open()
+    await shop.draw(numbered(1))
+    await shop.clock.pass(5_000)
+    expect(await askForMinutes(shop, 3)).toEqual(['drawn', 'drawn', 'drawn'])
+    expect(shop.ways()).toEqual(['full'])
+    expect(shop.glass.resets()).toBe(4)
+    expect(shop.glass.isAsleep()).toBe(true)
+    expect(shop.glass.visible()).toEqual(numbered(1))
+    expect(shop.glass.violations).toEqual([])
+  })
+
+  test('it is drawn on afterwards as if nobody had asked', async () => {
+    for (const remembersAsleep of [true, false]) {
+      const shop = open({ remembersAsleep })
+      await shop.draw(numbered(1))
+      await askForMinutes(shop, 1)
+      await shop.draw(numbered(2), 'quick')
+      expect(shop.ways()).toEqual(['full', remembersAsleep ? 'partial' : 'fast'])
+      expect(shop.glass.visible()).toEqual(numbered(2))
+      expect(shop.glass.violations).toEqual([])
+    }
+  })
+
+  test('a cable that is out is noticed although nothing is drawn, and a cable that is in again as well', async () => {
+    const shop = open()
+    await shop.draw(numbered(1))
+    shop.glass.connect(false)
+    expect(await askForMinutes(shop, 1)).toMatchObject([{
+      code: 'PANEL_TIMEOUT', message: 'toy-glass: BUSY never moved when the voltage was switched on; is the panel connected?',
+    }])
+    shop.glass.connect(true)
+    expect(await askForMinutes(shop, 1)).toEqual(['drawn'])
+    await shop.draw(numbered(1), 'quick')
+    expect(shop.ways()).toEqual(['full', 'full']) // Who knows what happened to it meanwhile.
+  })
+
+  test('BUSY that is stuck and errors on the wire are noticed', async () => {
+    const shop = open()
+    await shop.draw(numbered(1))
+    shop.glass.stick(true)
+    expect(await askForMinutes(shop, 1)).toMatchObject([{ code: 'PANEL_TIMEOUT', message: 'toy-glass is still busy after 500 ms of waking' }])
+    shop.glass.stick(false)
+    shop.glass.failNext(2)
+    expect(await askForMinutes(shop, 1)).toMatchObject([{ code: 'PANEL_WRITE_FAILED' }])
+  })
+
+  test('what failed at night is told, until the picture stands there again', async () => {
+    const shop = open()
+    await shop.draw(numbered(1))
+    await shop.clock.pass(24 * HOUR_MS - shop.clock.now() + 1_000)
+    shop.glass.failNext(2) // In the middle of a scrub: the glass is white.
+    await shop.clock.pass(10_000)
+    expect(await askForMinutes(shop, 2)).toMatchObject([{ code: 'PANEL_WRITE_FAILED' }, { code: 'PANEL_WRITE_FAILED' }])
+    await shop.draw(numbered(1), 'quick')
+    expect(await askForMinutes(shop, 1)).toEqual(['drawn'])
+    expect(shop.glass.visible()).toEqual(numbered(1))
+  })
+
+  test('a panel that is asked every minute is scrubbed every day all the same', async () => {
+    const shop = open()
+    await shop.draw(numbered(1))
+    const answers = await askForMinutes(shop, 24 * 60 + 15)
+    expect(new Set(answers)).toEqual(new Set(['drawn']))
+    expect(shop.ways()).toEqual(['full', 'full', 'full', 'full', 'full'])
+    expect(shop.glass.visible()).toEqual(numbered(1))
+    expect(shop.glass.violations).toEqual([])
+  })
+
+  test('a picture that comes meanwhile is drawn next', async () => {
+    const { draw, panel, clock, glass } = open()
+    await draw(numbered(1))
+    await clock.pass(5_000)
+    const asked = panel.check!()
+    await settled(clock, Promise.all([asked, panel.draw(numbered(2)), panel.check!()]))
+    expect(glass.visible()).toEqual(numbered(2))
+    expect(glass.violations).toEqual([])
+  })
+
+  test('a closed panel does not answer', async () => {
+    const { panel, clock } = open()
+    await settled(clock, panel.close())
+    await expect(panel.check!()).rejects.toMatchObject({ code: 'PANEL_WRITE_FAILED' })
+  })
+})
+
 describe('closing', () => {
   test('leaves the controller asleep, the wires closed and no alarm behind', async () => {
     const { draw, panel, clock, glass } = open()

@@ -1,4 +1,5 @@
 /** A panel that may come and go. */
+import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { DriverError, type Panel } from '../../../drivers/driver.js'
 import { createReplugPanel } from '../../../drivers/panel/replug.js'
@@ -81,5 +82,60 @@ describe('a panel that breaks', () => {
     await expect(panel.draw(frame)).rejects.toMatchObject({ code: 'PANEL_WRONG_SIZE' })
     await expect(panel.draw(frame)).rejects.toMatchObject({ code: 'PANEL_WRONG_SIZE' })
     expect(opened).toBe(2)
+  })
+
+  test('is not opened while it still closes: its wires are taken until then', async () => {
+    const order: string[] = []
+    let release: () => void = () => undefined
+    const panel = createReplugPanel(PANEL_SIZE, () => {
+      const behind = createFakePanel()
+      if (order.length === 0) behind.failNext(1)
+      order.push('open')
+      return Promise.resolve({
+        ...behind,
+        close: async () => {
+          order.push('closing')
+          await new Promise<void>((resolve) => { release = resolve })
+          order.push('closed')
+        },
+      })
+    })
+    const failed = panel.draw(frame).catch((error: unknown) => error)
+    await expect.poll(() => order).toEqual(['open', 'closing'])
+    const next = panel.draw(frame) // Of somebody who did not wait for the first one to end.
+    await turn()
+    expect(order).toEqual(['open', 'closing'])
+    release()
+    expect(await failed).toMatchObject({ code: 'PANEL_TIMEOUT' })
+    await next
+    expect(order).toEqual(['open', 'closing', 'closed', 'open'])
+    const closing = panel.close()
+    await expect.poll(() => order.length).toBe(5)
+    release()
+    await closing
+  })
+})
+
+describe('a panel that is asked whether it answers', () => {
+  test('is the one behind it that says so', async () => {
+    let answers = true
+    let opened = 0
+    const panel = createReplugPanel(PANEL_SIZE, () => {
+      opened++
+      const check = (): Promise<void> => (answers ? Promise.resolve() : Promise.reject(absent))
+      return Promise.resolve({ ...createFakePanel(), check })
+    })
+    await panel.draw(frame)
+    await expect(panel.check?.()).resolves.toBeUndefined()
+    answers = false
+    await expect(panel.check?.()).rejects.toBe(absent)
+    answers = true
+    await panel.draw(frame)
+    expect(opened).toBe(2)
+  })
+
+  test('cannot be asked where the one behind it cannot', async () => {
+    const panel = createReplugPanel(PANEL_SIZE, () => Promise.resolve(createFakePanel()))
+    await expect(panel.check?.()).resolves.toBeUndefined()
   })
 })

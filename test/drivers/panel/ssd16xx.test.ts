@@ -125,6 +125,14 @@ describe.each(SSD16XX_MODELS.map((model) => [model.name, model] as const))('%s',
     expect(emulator.violations).toEqual([])
   })
 
+  test('answers when it is asked, and nothing moves on its glass', async () => {
+    const { emulator, run } = powered(model)
+    await run([...chip.wake(), ...chip.full(first), ...chip.sleep(), ...chip.wake(), ...chip.probe(), ...chip.sleep()])
+    expect(wrongDots(emulator.glass(), first)).toBe(0)
+    expect(emulator.refreshes).toMatchObject({ full: 1, fast: 0, partial: 0 })
+    expect(emulator.violations).toEqual([])
+  })
+
   test('a picture that was lost on the wire is whole after the next one', async () => {
     const { emulator, run } = powered(model)
     await run([...chip.wake(), ...chip.full(first)])

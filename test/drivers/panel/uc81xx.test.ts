@@ -68,10 +68,19 @@ describe.each(UC81XX_MODELS.map((model) => [model.name, model] as const))('%s', 
   test('a controller that never comes out of BUSY is a fault, and a reset before the next picture is enough', async () => {
     const { emulator, run } = powered(model)
     emulator.stickBusy(true)
-    await expect(run([...chip.wake(), ...chip.full(first)])).rejects.toThrow(/BUSY for \d+ ms: power on/)
+    await expect(run([...chip.wake(), ...chip.full(first)])).rejects.toThrow('BUSY for 2000 ms: reset')
     emulator.stickBusy(false)
     await run([...chip.wake(), ...chip.full(first)])
     expect(wrongDots(emulator.glass(), first)).toBe(0)
+    expect(emulator.violations).toEqual([]) // Nothing was said to a controller that was BUSY.
+  })
+
+  test('answers when it is asked, and nothing moves on its glass', async () => {
+    const { emulator, run } = powered(model)
+    await run([...chip.wake(), ...chip.full(first), ...chip.sleep(), ...chip.wake(), ...chip.probe(), ...chip.sleep()])
+    expect(wrongDots(emulator.glass(), first)).toBe(0)
+    expect(emulator.refreshes).toMatchObject({ full: 1, fast: 0, partial: 0 })
+    expect(emulator.violations).toEqual([])
   })
 
   test.each(ROTATIONS)('a code on it pays when the panel is mounted at %i degrees', async (rotation) => {
