@@ -3,20 +3,22 @@
  */
 import type { Problem } from '../firmware-config/problems.js'
 import type { Config, Identity } from '../firmware-config/schema.js'
+import { PAYLOAD_CHARS_MAX } from './protocol/payload.js'
 import { isKeyPair } from './protocol/seal.js'
 import { PAYMENT_METHODS, type PaymentMethodName } from './protocol/payment-method.js'
 import { type CodePlan, type CodeRefusal, MODULE_MM_MIN } from './qr.js'
 
-/** The longest code each grammar usually needs; the real length is known only with the first charge. */
-const TYPICAL_PAYLOAD: Readonly<Record<PaymentMethodName, string>> = {
+/** As long as each grammar's codes usually are, and with their letters: a code of figures alone would be a smaller one. */
+export const TYPICAL_PAYLOAD: Readonly<Record<PaymentMethodName, string>> = {
   alipayplus_mpm: `https://order.example/${'x'.repeat(78)}`,
-  promptpay: '0'.repeat(120),
+  promptpay: '00020101021230590016A00000067701011201150994000165501000216K7M4QP2' +
+    'XAB12CD34530376454072500.005802TH5921Baan Kafae Chiang Mai6304B686',
 }
 
 export interface Checked {
   readonly problems: readonly Problem[]
   /** What a customer will have to scan. */
-  readonly report: readonly string[]
+  readonly report: () => readonly string[]
 }
 
 /** `disputedSize` is what the panel's driver has against the size that the profile gives it. */
@@ -35,26 +37,38 @@ export function checkTogether(
   }
   if (disputedSize !== undefined) {
     problems.push({ path: 'profile.panel', problem: `is not as large as it says: ${disputedSize}`, hint: 'give it the size of the panel, or name the panel that it is' })
-    return { problems, report: [] } // Whether the code fits would be said of a panel that is not there.
+    return { problems, report: () => [] } // Whether the code fits would be said of a panel that is not there.
   }
   const code = plan(TYPICAL_PAYLOAD[site.method])
   if (!code.fits) {
     problems.push({ path: 'profile.panel', problem: `the panel is too small for the code of ${method.title}: ${code.text}` })
-    return { problems, report: [] }
+    return { problems, report: () => [] }
   }
   const { moduleMm, symbolMm, quietMm, comfortableMm } = code.scan
   return {
     problems,
-    report: [
+    report: () => [
       `panel      ${nameOf(profile.panel)}, ${profile.panel.widthPx} x ${profile.panel.heightPx} dots, ${profile.panel.pitchMm} mm apart`,
       `code       version ${code.version}, correction ${code.correction}, for a text of ${TYPICAL_PAYLOAD[site.method].length} characters`,
       `module     ${moduleMm.toFixed(2)} mm (at least ${MODULE_MM_MIN}), ${code.modulePx} dots`,
       `symbol     ${symbolMm.toFixed(0)} mm, quiet zone ${code.quietModules} modules of white, ${quietMm.toFixed(1)} mm`,
       ...(site.mark === undefined ? [] : [`mark       ${code.mark === undefined
         ? 'has no room in such a code on this panel, which stays plain' : `${code.mark.modules} modules wide in the middle`}`]),
+      `carries    codes of up to ${longestCode(plan)} characters`,
       `distance   scans best from about ${(comfortableMm / 10).toFixed(0)} cm`,
     ],
   }
+}
+
+/** How long a code's text may be on this panel, in the letters that take the most room (bytes, as lower case does). */
+function longestCode(plan: (payload: string) => CodePlan | CodeRefusal): number {
+  let [fits, refused] = [0, PAYLOAD_CHARS_MAX + 1]
+  while (refused - fits > 1) {
+    const chars = Math.floor((fits + refused) / 2)
+    if (plan('a'.repeat(chars)).fits) fits = chars
+    else refused = chars
+  }
+  return fits
 }
 
 function nameOf(panel: Config['profile']['panel']): string {

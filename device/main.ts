@@ -111,7 +111,7 @@ function version(): string {
 interface Checked {
   readonly config: Config
   readonly renderer: Renderer
-  readonly report: readonly string[]
+  readonly report: () => readonly string[]
 }
 
 /** Exits with 2 and every problem at once when the configuration is bad. */
@@ -164,7 +164,7 @@ program.command('run').description('run the terminal').requiredOption('--config 
 program.command('check').description('say every problem of a configuration, and how its code will scan')
   .requiredOption('--config <file>', 'terminal.json').action(async ({ config }: { config: string }) => {
     const { report } = await configOrExit(config)
-    process.stdout.write(`${resolve(config)} is good\n${report.map((line) => `  ${line}\n`).join('')}`)
+    process.stdout.write(`${resolve(config)} is good\n${report().map((line) => `  ${line}\n`).join('')}`)
   })
 
 program.parseAsync().catch((error: unknown) => {

@@ -94,11 +94,15 @@ export function planCode(payload: string, box: BoxPx, pitchMm: number, mark?: Fr
     const plan = climb(symbols, sidePx, pitchMm, picture)
     if (plan !== undefined) return plan
   }
-  const least = symbols.at(-1)?.modules.length ?? 0
-  return {
-    fits: false, refused: 'too fine for this panel',
-    text: `a code of ${least} modules in ${sidePx} dots of ${pitchMm} mm would be finer than ${MODULE_MM_MIN} mm a module`,
-  }
+  return { fits: false, refused: 'too fine for this panel', text: tooFine(symbols.at(-1)?.modules.length ?? 0, sidePx, pitchMm) }
+}
+
+/** What the last rung of the ladder would need: of a coarse panel more dots, of a fine one more millimetres. */
+function tooFine(modules: number, sidePx: number, pitchMm: number): string {
+  const across = modules + 2 * 2
+  const modulePx = Math.max(2, Math.ceil(MODULE_MM_MIN / pitchMm))
+  return `a code of ${modules} modules and its quiet zone needs ${across * modulePx} dots of ${pitchMm} mm across, ${modulePx} a module, ` +
+    `of at least ${MODULE_MM_MIN} mm; it has ${sidePx}`
 }
 
 type Encoded = Pick<CodePlan, 'correction' | 'modules'>

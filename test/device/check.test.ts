@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { checkTogether } from '../../device/check.js'
+import { checkTogether, TYPICAL_PAYLOAD } from '../../device/check.js'
 import { CURRENCIES } from '../../device/protocol/money.js'
-import { PAYLOAD_CHARS_MAX } from '../../device/protocol/payload.js'
+import { checkPayload, PAYLOAD_CHARS_MAX } from '../../device/protocol/payload.js'
 import { PAYMENT_METHOD_NAMES, PAYMENT_METHODS } from '../../device/protocol/payment-method.js'
 import { createRenderer } from '../../device/render.js'
 import type { Frame } from '../../drivers/driver.js'
@@ -30,7 +30,8 @@ function check(site: Partial<Site> = {}, panel = pictures(), disputedSize?: stri
     journal: 'journal.sqlite', log: 'info',
   } as const satisfies Config
   const { widthPx, heightPx, pitchMm } = panel
-  return checkTogether(config, createRenderer({ ...config.site, size: { widthPx, heightPx, pitchMm }, mark }).plan, disputedSize)
+  const { problems, report } = checkTogether(config, createRenderer({ ...config.site, size: { widthPx, heightPx, pitchMm }, mark }).plan, disputedSize)
+  return { problems, report: report() }
 }
 
 describe('the check of a shop', () => {
@@ -38,6 +39,32 @@ describe('the check of a shop', () => {
     const { problems, report } = check()
     expect(problems).toEqual([])
     expect(report.join('\n')).toMatch(/400 x 300 dots[^]*version [0-9]+, correction [QML], for a text of 100 characters[^]*module +[0-9.]+ mm[^]*about [0-9]+ cm/)
+  })
+
+  test('is checked with a code that its method would really show, small letters and all', () => {
+    for (const method of PAYMENT_METHOD_NAMES) {
+      const [currency] = CURRENCIES.filter((each) => PAYMENT_METHODS[method].limits[each] !== undefined)
+      if (currency === undefined) throw new Error(`${method} charges nothing`)
+      const amount = method === 'promptpay' ? { minor: 250_000, currency } : undefined
+      expect(checkPayload(method, TYPICAL_PAYLOAD[method], amount)).toBeUndefined()
+      expect(TYPICAL_PAYLOAD[method]).toMatch(/[a-z]/) // Figures and capitals alone take far less room.
+      expect(TYPICAL_PAYLOAD[method].length).toBeGreaterThanOrEqual(100)
+    }
+  })
+
+  test('with PromptPay on a panel that has room for figures only says so', () => {
+    const panel = pictures({ widthPx: 80, heightPx: 80, pitchMm: 0.2 })
+    const { plan } = createRenderer({ ...shop, size: panel })
+    expect(plan('0'.repeat(120)).fits).toBe(true)
+    expect(plan(TYPICAL_PAYLOAD.promptpay).fits).toBe(false)
+    expect(check({ method: 'promptpay' }, panel).problems).toEqual([{
+      path: 'profile.panel',
+      problem: 'the panel is too small for the code of PromptPay: a code of 41 modules and its quiet zone needs 90 dots of 0.2 mm across, 2 a module, of at least 0.38 mm; it has 80',
+    }])
+  })
+
+  test('says how long a text its panel can carry', () => {
+    expect(check().report).toContain('carries    codes of up to 512 characters')
   })
 
   test('says whether the mark of the brand has room in its code', () => {
@@ -129,10 +156,15 @@ describe('the scan report of every panel that has a driver', () => {
       const { problems, report } = check({}, panel)
       expect(problems).toEqual([])
       expect(report[0]).toBe(`panel      ${name} at rotation ${rotation}, ${panel.widthPx} x ${panel.heightPx} dots, ${panel.pitchMm} mm apart`)
-      expect(report.join('\n')).toMatch(new RegExp(`module     ${moduleMm} mm \\(at least 0.38\\), [0-9]+ dots\nsymbol     ${symbolMm} mm, quiet zone 4 modules of white, [0-9.]+ mm\ndistance   scans best from about [0-9]+ cm`))
+      expect(report.join('\n')).toMatch(new RegExp(`module     ${moduleMm} mm \\(at least 0.38\\), [0-9]+ dots\nsymbol     ${symbolMm} mm, quiet zone 4 modules of white, [0-9.]+ mm\ncarries    codes of up to ${charsMax} characters\ndistance   scans best from about [0-9]+ cm`))
       expect(check({ method: 'promptpay' }, panel).problems).toEqual([])
       expect(longestText(panel)).toBe(charsMax)
     }
+  })
+
+  test('a panel too coarse for two dots a module says how many dots it would need', () => {
+    const { problems: [problem] } = check({}, pictures({ widthPx: 64, heightPx: 64, pitchMm: 2 }))
+    expect(problem?.problem).toMatch(/needs 82 dots of 2 mm across, 2 a module, of at least 0.38 mm; it has 64$/)
   })
 
   test('a panel of the same dots, but finer than a telephone reads, is refused', () => {
