@@ -47,7 +47,7 @@ export function openEinkPanel({ model, rotation, bus, clock, log }: EinkPanelOpt
   /** Since then no picture was driven, nor tried. */
   let quietSince = clock.now()
   /** What failed with nobody there to hear of it. */
-  let unheard: unknown
+  let unheard: Error | undefined
   let working = false
   let worked: Promise<void> = Promise.resolve()
   let callOffRest = (): void => undefined
@@ -58,7 +58,7 @@ export function openEinkPanel({ model, rotation, bus, clock, log }: EinkPanelOpt
     working = true
     callOffRest()
     await job?.().catch((error: unknown) => {
-      unheard = error
+      unheard = error instanceof Error ? error : new DriverError('PANEL_WRITE_FAILED', `${name} failed between pictures`, error)
       log.error({ panel: name, err: error }, 'panel fault between pictures')
     })
     while (waiting !== undefined) {

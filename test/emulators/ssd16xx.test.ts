@@ -160,6 +160,21 @@ describe('the emulator says what is wrong when', () => {
     expect(violations).toEqual(['high voltage on for 5000 ms with nothing to do'])
   })
 
+  test('single dots are changed a thousand times, and the whole glass never', async () => {
+    const { chip, native } = modelNamed(V4)
+    const first = speckled(native, 1)
+    const changes = (count: number): readonly Step[] => Array.from({ length: count }, () => chip.partialRefresh(first, first, WINDOW)).flat()
+    const right = await seenAfter(V4, chip, [...chip.wake(), ...chip.full(first), ...changes(10), ...chip.full(first), ...changes(10)], first)
+    expect(right.violations).toEqual([])
+    const { violations } = await seenAfter(V4, chip, [...chip.wake(), ...chip.full(first), ...changes(11)], first)
+    expect(violations).toEqual(['11 partial refreshes since every dot was driven'])
+  })
+
+  test('the controller is never put to sleep', async () => {
+    expect((await seenWith(V4, (step) => step)).emulator.asleep).toBe(true)
+    expect((await seenWith(V4, without(0x10))).emulator.asleep).toBe(false)
+  })
+
   test('two steps are sent at once', async () => {
     const emulator = new Ssd16xxEmulator(SSD16XX_GLASSES[V4]!)
     await Promise.all([emulator.bus.hold(true), emulator.bus.busy()])

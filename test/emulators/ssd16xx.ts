@@ -105,6 +105,8 @@ const POWER_ON_MS = 95
 const POWER_OFF_MS = 140
 const LOAD_MS = 10
 const HIGH_VOLTAGE_IDLE_MS = 5_000
+/** Each leaves a little of what was there before; makers say 5 to 10. */
+const PARTIALS_MAX = 10
 const ROOM_TEMPERATURE = 25
 const WARM = 0x5a
 
@@ -170,6 +172,7 @@ export class Ssd16xxEmulator {
   #busyUntil = 0
   #refreshing: { readonly dots: Uint8Array; readonly kind: Waveform['kind'] } | undefined
   #fullSincePower = false
+  #partials = 0
 
   /** With a clock of its own, or with the one by which a whole shop goes. */
   constructor(is: Ssd16xxGlass, clock: PanelClock = virtualClock()) {
@@ -204,6 +207,10 @@ export class Ssd16xxEmulator {
     this.#powered = false
     this.#quietUntil = Infinity
     this.#resetSince = undefined
+  }
+
+  get asleep(): boolean {
+    return this.#asleep
   }
 
   stickBusy(stuck: boolean | 'until reset'): void {
@@ -501,6 +508,8 @@ export class Ssd16xxEmulator {
     if (waveform.kind === 'partial' && !this.#fullSincePower) {
       this.violations.push('a partial refresh before any full one: what is on the glass is unknown')
     }
+    this.#partials = waveform.kind === 'partial' ? this.#partials + 1 : 0
+    if (this.#partials > PARTIALS_MAX) this.violations.push(`${this.#partials} partial refreshes since every dot was driven`)
     this.#refreshing = { dots: this.#drive(waveform), kind: waveform.kind }
     if (!this.#kind.twoMemories) this.#memories = [this.#memories[1], this.#memories[0]]
     this.refreshes[waveform.kind]++

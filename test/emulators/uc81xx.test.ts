@@ -247,6 +247,24 @@ describe('the controller', () => {
     expect(emulator.violations).toEqual(['a partial refresh before any full one'])
   })
 
+  test('notices that single dots are changed a thousand times, and the whole glass never', async () => {
+    const { emulator, run } = powered()
+    const change = chip.partialRefresh(picture, picture, WINDOW)
+    await run([...chip.wake(), ...chip.full(picture), ...Array.from({ length: 10 }, () => change).flat()])
+    expect(emulator.violations).toEqual([])
+    await run(change)
+    expect(emulator.violations).toEqual(['11 partial refreshes since every dot was driven'])
+  })
+
+  test('notices that it is never put to sleep', async () => {
+    const { emulator, run } = powered()
+    await run([...chip.wake(), ...chip.full(picture)])
+    await emulator.clock.pause(10_000)
+    expect(emulator.asleep).toBe(false)
+    await run(chip.sleep())
+    expect(emulator.asleep).toBe(true)
+  })
+
   test('keeps what is on the glass when power goes', async () => {
     const { emulator, run } = powered()
     await run([...chip.wake(), ...chip.full(picture)])

@@ -83,6 +83,8 @@ const POWER_ON_MS = 129
 const POWER_OFF_MS = 40
 const SOFT_RESET_MS = 15
 const HIGH_VOLTAGE_IDLE_MS = 5_000
+/** Each leaves a little of what was there before; makers say 5 to 10. */
+const PARTIALS_MAX = 10
 
 const PICTURE = 'a picture'
 
@@ -138,6 +140,7 @@ export class Uc81xxEmulator {
   #busyUntil = 0
   #refreshing: { readonly result: Uint8Array; readonly waveform: Waveform; readonly whole: boolean } | undefined
   #fullSincePower = false
+  #partials = 0
 
   /** With a clock of its own, or with the one by which a whole shop goes. */
   constructor(is: Uc81xxGlass, clock: PanelClock = virtualClock()) {
@@ -165,6 +168,10 @@ export class Uc81xxEmulator {
     this.#fullSincePower = false
     this.#quietUntil = Infinity
     this.#resetSince = undefined
+  }
+
+  get asleep(): boolean {
+    return this.#asleep
   }
 
   stickBusy(stuck: boolean | 'until reset'): void {
@@ -402,6 +409,8 @@ export class Uc81xxEmulator {
     if (this.#old.writtenAs === undefined) this.violations.push('a refresh without an old picture since the reset')
     if ([this.#old, this.#new].some(({ writtenAs }) => writtenAs === (1 - ddx))) this.violations.push('polarity changed since a picture was written')
     if (waveform.kind === 'partial' && !this.#fullSincePower) this.violations.push('a partial refresh before any full one')
+    this.#partials = waveform.kind === 'partial' ? this.#partials + 1 : 0
+    if (this.#partials > PARTIALS_MAX) this.violations.push(`${this.#partials} partial refreshes since every dot was driven`)
     this.#refreshing = { result: this.#drive(waveform), waveform, whole: !insideWindow }
     this.#beBusy(waveform.ms, BUSY_FALLS_AFTER_MS)
   }

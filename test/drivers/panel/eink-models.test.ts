@@ -13,6 +13,8 @@ import { createGlassClock, type GlassClock } from '../../fakes/eink-glass.js'
 interface Emulator {
   readonly bus: PanelBus
   readonly violations: readonly string[]
+  readonly refreshes: { readonly full: number; readonly fast: number; readonly partial: number }
+  readonly asleep: boolean
   glass(): Frame
   stickBusy(stuck: boolean | 'until reset'): void
   failTransfer(nth: number): void
@@ -55,8 +57,12 @@ describe.each(MODELS)('%s', (_, model) => {
     }
     await draw(1, 'quick')
     for (let number = 2; number <= 14; number++) await draw(number, 'quick')
+    // Ten changes of single dots, then every dot.
+    expect(emulator.refreshes).toMatchObject(model.chip.partial ? { full: 2, fast: 0, partial: 12 } : { full: 14, fast: 0, partial: 0 })
     await draw(15, 'clean')
+    expect(emulator.asleep).toBe(false)
     await clock.pass(10_000)
+    expect(emulator.asleep).toBe(true)
     await draw(16, 'quick')
     await draw(17, 'quick')
     emulator.failTransfer(3)
@@ -64,9 +70,12 @@ describe.each(MODELS)('%s', (_, model) => {
     await draw(19, 'clean', () => emulator.stickBusy('until reset'))
     await clock.pass(25 * 3_600_000)
     expect(wrongBytes(emulator.glass(), picture(model, rotation, 19), model, rotation)).toBe(0)
+    expect(emulator.asleep).toBe(true)
+    await draw(20, 'quick')
     const closing = panel.close()
     await clock.pass(20_000)
     await closing
+    expect(emulator.asleep).toBe(true)
     expect(emulator.violations).toEqual([])
   })
 })

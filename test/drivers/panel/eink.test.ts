@@ -3,7 +3,11 @@ import { describe, expect, test } from 'vitest'
 import { DriverError, type Frame, type Panel, type Refresh, strideBytes } from '../../../drivers/driver.js'
 import { openEinkPanel, toNative } from '../../../drivers/panel/eink.js'
 import { type EinkModel, type PanelBus, type Rotation, uprightSize } from '../../../drivers/panel/eink-chip.js'
+import { SSD16XX_MODELS } from '../../../drivers/panel/ssd16xx.js'
+import { UC81XX_MODELS } from '../../../drivers/panel/uc81xx.js'
 import { panelConformance } from '../../conformance/panel.js'
+import { emulated } from '../../emulators/emulated.js'
+import { upright } from '../../emulators/upright.js'
 import {
   createGlassClock, createHastyClock, createToyGlass, type GlassClock, REFRESH_MS, type ToyGlass, toyModel, type ToyModelOptions,
 } from '../../fakes/eink-glass.js'
@@ -25,6 +29,24 @@ panelConformance('e-ink glass', (size) => {
     },
   })
 })
+
+const CHIPS = [...SSD16XX_MODELS, ...UC81XX_MODELS]
+for (const [name, rotations] of [['waveshare-2in13-v4', [0, 90]], ['waveshare-2in9-v1', [180, 270]], ['waveshare-7in5-v2', [0, 270]]] as const) {
+  const model = CHIPS.find((each) => each.name === name)!
+  for (const rotation of rotations) {
+    panelConformance(`${name} at rotation ${rotation}`, () => {
+      const emulator = emulated(model)
+      return Promise.resolve({
+        panel: openEinkPanel({ model, rotation, bus: emulator.bus, clock: emulator.clock, log }),
+        visible: () => Promise.resolve(upright(emulator.glass(), model.visibleWidthPx, rotation)),
+        dispose: () => {
+          expect(emulator.violations).toEqual([])
+          return Promise.resolve()
+        },
+      })
+    }, uprightSize(model, rotation))
+  }
+}
 
 interface Shop {
   readonly clock: GlassClock
