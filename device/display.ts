@@ -1,9 +1,10 @@
 /**
  * Panel and lamps: the latest view wins, and no code reaches the panel that was not read back, from the very bits that
- * go to it, as the offered text. It decides nothing about a sale; it says when one's code could not be shown.
+ * go to it, as the offered text. It decides nothing about a sale; it says when one's code could not be shown, and whether the
+ * panel can be relied upon: one that is late with a picture, or does not answer while nothing is drawn, cannot.
  */
 import type { Logger } from 'pino'
-import type { Frame, Hardware, LampPattern, Refresh } from '../drivers/driver.js'
+import { DriverError, type Frame, type Hardware, type LampPattern, type Refresh } from '../drivers/driver.js'
 import type { Clock } from './clock.js'
 import { blankFrame, type Renderer } from './render.js'
 import type { View } from './view.js'
@@ -16,6 +17,9 @@ export interface DisplayTools {
 }
 
 const PANEL_RETRY_MS = 2_000
+/** A panel may die between two sales, and the next must not begin on it. */
+const PANEL_CHECK_MS = 60_000
+const PANEL_USUAL_MS = 10_000
 
 export interface Display {
   show(view: View, sale: string | undefined): void
@@ -47,6 +51,7 @@ export function createDisplay({ hardware: { panel, lamps }, renderer, clock, log
   let panelFault = false
   let codeFault = false
   let retryAt = 0
+  let callOffCheck = (): void => undefined
   /** Said once, not at every try: a panel may be missing for days. */
   let complaint = ''
 
@@ -74,7 +79,7 @@ export function createDisplay({ hardware: { panel, lamps }, renderer, clock, log
       return true // Dealt with, though not drawn: this code is never tried again.
     }
     if (view.screen === 'scan to pay' && wanted?.key !== key) return false // The sale may have ended meanwhile: no code after its end.
-    await panel.draw(frame, refreshBetween(shown?.view, view))
+    await watched(() => panel.draw(frame, refreshBetween(shown?.view, view)), 'has not drawn')
     if (view.screen === 'scan to pay') log.info({ sale }, 'code shown')
     setPanelFault(false)
     events.drawn(view, sale)
@@ -92,6 +97,42 @@ export function createDisplay({ hardware: { panel, lamps }, renderer, clock, log
       log.error({ sale, why: plan.fits ? reading : plan.text, mark: way.unmarked !== undefined }, 'code does not read back')
     }
     return undefined
+  }
+
+  /** A fault as soon as it takes unusually long; what comes of it in the end is the caller's. */
+  async function watched(ask: () => Promise<void>, complaint: string): Promise<void> {
+    const { usualMs = PANEL_USUAL_MS } = panel
+    const callOff = clock.alarm(clock.now() + usualMs, () => {
+      complain(new DriverError('PANEL_TIMEOUT', `the panel ${complaint} for ${usualMs} ms`))
+      setPanelFault(true)
+    })
+    try {
+      await ask()
+    } finally {
+      callOff()
+    }
+  }
+
+  /** Asks a panel that stands still from time to time; one that does not answer is drawn anew until it does. */
+  function checkLater(): void {
+    callOffCheck()
+    if (panel.check !== undefined) callOffCheck = clock.alarm(clock.now() + PANEL_CHECK_MS, () => void checkPanel())
+  }
+
+  async function checkPanel(): Promise<void> {
+    const standing = shown
+    try {
+      await watched(async () => panel.check?.(), 'has not answered')
+    } catch (error) {
+      if (shown !== standing || drawing !== undefined) return // Something is drawn: that says more, and asks again.
+      complain(error)
+      shown = undefined
+      retryLater()
+      return
+    }
+    if (shown !== standing || drawing !== undefined) return
+    setPanelFault(false) // It was late.
+    checkLater()
   }
 
   function complain(error: unknown): void {
@@ -116,10 +157,12 @@ export function createDisplay({ hardware: { panel, lamps }, renderer, clock, log
   }
 
   function start(): void {
-    if (clock.now() < retryAt) return
-    drawing ??= drawLatest().finally(() => {
+    if (drawing !== undefined || wanted === undefined || wanted.key === shown?.key || clock.now() < retryAt) return
+    callOffCheck()
+    drawing = drawLatest().finally(() => {
       drawing = undefined
-      if (wanted !== undefined && wanted.key !== shown?.key) start() // Asked for while the last one was ending.
+      start() // Asked for while the last one was ending.
+      if (drawing === undefined && shown !== undefined) checkLater()
     })
   }
 
@@ -132,6 +175,7 @@ export function createDisplay({ hardware: { panel, lamps }, renderer, clock, log
     },
     async blank() {
       wanted = undefined
+      callOffCheck()
       await drawing
       shown = undefined
       lamps.show('off')

@@ -258,7 +258,8 @@ describe('a sale', () => {
   })
 
   test('that ended before its money came: who still stands there sees that the money went back, until the next sale begins', async () => {
-    const { keypad, link, lamps, clock, terminal, journalHolds } = await open()
+    const counter = await open()
+    const { keypad, link, lamps, clock, terminal, journalHolds } = counter
     typeAmount(keypad, '2500')
     link.offer(PAYLOAD)
     keypad.give({ type: 'cancel pressed' })
@@ -272,6 +273,7 @@ describe('a sale', () => {
     const reversal = { type: 'reversal received', order, counter: 9, charge: CHARGE, amountMinor: 2_500, voided: true, ageMs: 100 } as const
     link.say(reversal)
     expect(lamps.at(-1)).toBe('not paid')
+    await drawn(counter)
     clock.advance(REVERSED_MS - 1)
     expect(lamps.at(-1)).toBe('not paid')
     clock.advance(1)
@@ -534,21 +536,25 @@ describe('a panel', () => {
 })
 
 describe('time', () => {
-  test('has one alarm, whatever the terminal does', async () => {
+  test('has one alarm, whatever the terminal does, and one more for each picture on its way', async () => {
     const counter = await open()
     const { clock, keypad, link } = counter
     expect(clock.waiting()).toBe(0)
     typeAmount(keypad, '2500')
+    expect(clock.waiting()).toBe(2)
+    await drawn(counter)
     expect(clock.waiting()).toBe(1)
     link.offer(PAYLOAD)
     await drawn(counter)
     expect(clock.waiting()).toBe(1)
     clock.advance(60_000)
+    await drawn(counter)
     expect(clock.waiting()).toBe(1)
     link.judge(PAID)
-    expect(clock.waiting()).toBe(1)
     await drawn(counter)
+    expect(clock.waiting()).toBe(1)
     clock.advance(SETTLED_MS)
+    await drawn(counter)
     expect(clock.waiting()).toBe(0)
   })
 
