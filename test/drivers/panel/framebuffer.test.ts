@@ -1,5 +1,5 @@
 /** An LCD behind Linux's framebuffer: on an emulated machine for every geometry, and on this one as far as it has any. */
-import { existsSync, rmSync, symlinkSync, unlinkSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, symlinkSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -269,6 +269,25 @@ describe('a framebuffer', () => {
   })
 })
 
+describe('a framebuffer that is asked whether it answers', () => {
+  test('says so as long as the kernel says of it what it said', async () => {
+    const framebuffer = plug()
+    const panel = await open(framebuffer)
+    await expect(panel.check?.()).resolves.toBeUndefined()
+    framebuffer.setAttribute('class/graphics/fb0/stride', '1280')
+    await expect(panel.check?.()).rejects.toMatchObject({ code: 'PANEL_OPEN_FAILED', message: expect.stringContaining('1280 bytes a row; it was') as string })
+  })
+
+  test('does not when its driver is gone, or its name belongs to another', async () => {
+    const framebuffer = plug()
+    const panel = await open(framebuffer)
+    framebuffer.setAttribute('class/graphics/fb0/name', 'vc4drmfb')
+    await expect(panel.check?.()).rejects.toMatchObject({ code: 'PANEL_OPEN_FAILED', message: expect.stringContaining('there is no framebuffer panel-mipi-dbid') as string })
+    rmSync(join(framebuffer.roots.sys, 'class/graphics'), { recursive: true })
+    await expect(panel.check?.()).rejects.toMatchObject({ code: 'PANEL_OPEN_FAILED' })
+  })
+})
+
 describe('a framebuffer that cannot be used says why', () => {
   const refused = (framebuffer: EmulatedFramebuffer, options: Partial<FramebufferPanelOptions> = {}): Promise<unknown> =>
     open(framebuffer, options).then(() => 'opened', (error: unknown) => error)
@@ -383,9 +402,21 @@ describe('this machine', () => {
     const [, widthPx = 0, heightPx = 0] = (/has (\d+)x(\d+)/.exec(String(error)) ?? []).map(Number)
     const size = { widthPx, heightPx, pitchMm: 0.2 }
     const panel = await openFramebufferPanel({ device: '/dev/fb0', size, rotation: 0, log })
-    await panel.draw(picture(size, 0))
-    await panel.draw(picture(size, 0xff), 'quick')
-    await panel.draw(picture(size, 0))
+    const [stride, bytesPerDot] = ['stride', 'bits_per_pixel'].map((name) => Number(readFileSync(join('/sys/class/graphics/fb0', name), 'utf8')))
+      .map((value, i) => (i === 0 ? value : value / 8)) as [number, number]
+    const [panX = 0, panY = 0] = readFileSync('/sys/class/graphics/fb0/pan', 'utf8').split(',').map(Number)
+    /** Dark dots of the kernel's own memory, row by row. */
+    const dark = (): readonly string[] => {
+      const memory = readFileSync('/dev/fb0')
+      return Array.from({ length: heightPx }, (_, y) => Array.from({ length: widthPx }, (__, x) =>
+        (memory[(panY + y) * stride + (panX + x) * bytesPerDot] === 0 ? '#' : '.')).join(''))
+    }
+    const row = (byte: number): string => byte.toString(2).padStart(8, '0').replaceAll('0', '.').replaceAll('1', '#').repeat(widthPx).slice(0, widthPx)
+    for (const [byte, refresh] of [[0, 'clean'], [0x3a, 'quick'], [0xff, 'swept'], [0, 'clean']] as const) {
+      await panel.draw(picture(size, byte), refresh)
+      expect(dark()).toEqual(Array.from({ length: heightPx }, () => row(byte)))
+    }
+    await panel.check?.()
     await panel.close()
   })
 })
