@@ -60,3 +60,9 @@ it.each(PANELS)('a terminal with a panel %s says so on lamps, log and register, 
   await terminal.kill('SIGTERM')
   expect(records.filter(({ program, msg }) => program === 'terminal' && msg === 'terminal did not stop cleanly')).toEqual([])
 })
+
+it('a terminal whose e-ink is mounted in another way than its profile says does not start, and says both sizes', async () => {
+  const panel = { driver: 'eink', model: 'waveshare-2in13-v4', rotation: 90, widthPx: 122, heightPx: 250, pitchMm: 0.194 }
+  await expect(openShopWith(panel)).rejects.toThrow(
+    /ended \(2\): profile\.panel: .*the profile says 122 x 250 dots, 0\.194 mm apart; waveshare-2in13-v4 at rotation 90 has 250 x 122/)
+})
