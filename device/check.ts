@@ -1,12 +1,15 @@
 /**
- * What a schema cannot say: rules that join the configuration with the payment method and the panel. Pure.
+ * What a schema cannot say: rules that join the configuration with the payment method, the panel, and the
+ * fonts of this machine.
  */
 import type { Problem } from '../firmware-config/problems.js'
 import type { Config, Identity } from '../firmware-config/schema.js'
+import { undrawable } from './glyphs.js'
 import { PAYLOAD_CHARS_MAX } from './protocol/payload.js'
 import { isKeyPair } from './protocol/seal.js'
 import { PAYMENT_METHODS, type PaymentMethodName } from './protocol/payment-method.js'
 import { type CodePlan, type CodeRefusal, MODULE_MM_MIN } from './qr.js'
+import { type Language, textsOf, WORDS } from './words.js'
 
 /** As long as each grammar's codes usually are, and with their letters: a code of figures alone would be a smaller one. */
 export const TYPICAL_PAYLOAD: Readonly<Record<PaymentMethodName, string>> = {
@@ -79,6 +82,27 @@ function nameOf(panel: Config['profile']['panel']): string {
     case 'bench': return 'on the bench'
   }
 }
+
+const FONT_PACKAGES: Readonly<Record<Language, string>> = {
+  en: 'fonts-dejavu-core', th: 'fonts-tlwg-loma-ttf', zh: 'fonts-wqy-microhei', ms: 'fonts-dejavu-core',
+}
+
+/** Letters without a font are drawn as boxes, and nobody would hear of it but the customer. */
+export function checkLetters({ language, shopName }: Pick<Config['site'], 'language' | 'shopName'>): readonly Problem[] {
+  const ofWords = undrawable([WORDS[language], WORDS.en].flatMap(textsOf).join(''))
+  const ofName = undrawable(shopName)
+  return [
+    ...(ofWords.length === 0 ? [] : [{
+      path: 'site.language', problem: `${language} cannot be drawn: no font has ${some(ofWords)}`, hint: `${FONT_PACKAGES[language]} is missing`,
+    }]),
+    ...(ofName.length === 0 ? [] : [{
+      path: 'site.shopName', problem: `${some(ofName)} cannot be drawn: no font has it`,
+      hint: `use other letters, or install the font: ${FONT_PACKAGES.zh}, ${FONT_PACKAGES.th}`,
+    }]),
+  ]
+}
+
+const some = (letters: readonly string[]): string => `${letters.slice(0, 3).map((letter) => `'${letter}'`).join(', ')}${letters.length > 3 ? ' …' : ''}`
 
 /** A file that was edited by hand, or the example: it has the form of an identity, and nobody would believe it. */
 export const checkIdentity = async ({ key }: Identity): Promise<readonly Problem[]> => (await isKeyPair(key) ? [] : [{

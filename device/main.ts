@@ -12,7 +12,7 @@ import { disputedSize, type OpenHardware, openHardware } from '../drivers/open.j
 import { configHash, loadConfig } from '../firmware-config/load.js'
 import { formatProblems, type Problem } from '../firmware-config/problems.js'
 import type { Config } from '../firmware-config/schema.js'
-import { checkIdentity, checkTogether } from './check.js'
+import { checkIdentity, checkLetters, checkTogether } from './check.js'
 import { monotonicClock } from './clock.js'
 import { createCloudLink } from './cloud-link.js'
 import { claimJournal, type Journal, type JournalClaim } from './journal.js'
@@ -125,7 +125,7 @@ async function configOrExit(file: string): Promise<Checked> {
   const renderer = createRenderer({ ...site, size: { widthPx, heightPx, pitchMm }, mark })
   const { problems, report } = checkTogether(config, renderer.plan, await disputedSize(panel))
   const all = [
-    ...problems, ...await checkIdentity(identity),
+    ...problems, ...checkLetters(site), ...await checkIdentity(identity),
     ...(brand !== undefined && 'problem' in brand ? [{ path: 'site.mark.file', problem: brand.problem }] : []),
   ]
   return all.length === 0 ? { config, renderer, report } : refuse(all)

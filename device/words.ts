@@ -50,6 +50,8 @@ export interface Words {
   readonly currencyNotSupported: Message
   readonly notAnAmount: Message
   readonly busy: Message
+  /** Beside a code, where there is a keypad. */
+  readonly pressCancel: string
   /** In front of the six characters. */
   readonly reference: string
   /** `secondsLeft` is rounded up to the step of the countdown, so "about" -- and less than that in its last step. */
@@ -134,6 +136,7 @@ const en: Words = {
   currencyNotSupported: { headline: 'Currency not supported', detail: '' },
   notAnAmount: { headline: 'Not an amount', detail: 'Enter it again' },
   busy: { headline: 'Busy with another sale', detail: 'Please wait' },
+  pressCancel: 'Press Cancel to stop',
   reference: 'Ref',
   timeLeft: (secondsLeft) => duration(secondsLeft, {
     lastStep: (seconds) => `less than ${seconds} s left`,
@@ -183,6 +186,7 @@ const th: Words = {
   currencyNotSupported: { headline: 'ไม่รองรับสกุลเงินนี้', detail: '' },
   notAnAmount: { headline: 'จำนวนเงินไม่ถูกต้อง', detail: 'กรุณาใส่ใหม่' },
   busy: { headline: 'กำลังทำรายการอื่น', detail: 'กรุณารอสักครู่' },
+  pressCancel: 'กด Cancel เพื่อยกเลิก',
   reference: 'รหัส',
   timeLeft: (secondsLeft) => duration(secondsLeft, {
     lastStep: (seconds) => `เหลือไม่ถึง ${seconds} วินาที`,
@@ -232,6 +236,7 @@ const zh: Words = {
   currencyNotSupported: { headline: '不支持该货币', detail: '' },
   notAnAmount: { headline: '金额无效', detail: '请重新输入' },
   busy: { headline: '正在处理另一笔交易', detail: '请稍候' },
+  pressCancel: '按 Cancel 取消',
   reference: '编号',
   timeLeft: (secondsLeft) => duration(secondsLeft, {
     lastStep: (seconds) => `剩余不到 ${seconds} 秒`,
@@ -281,6 +286,7 @@ const ms: Words = {
   currencyNotSupported: { headline: 'Mata wang tidak disokong', detail: '' },
   notAnAmount: { headline: 'Jumlah tidak sah', detail: 'Masukkan semula' },
   busy: { headline: 'Sedang memproses jualan lain', detail: 'Sila tunggu' },
+  pressCancel: 'Tekan Cancel untuk batal',
   reference: 'Ruj',
   timeLeft: (secondsLeft) => duration(secondsLeft, {
     lastStep: (seconds) => `kurang daripada ${seconds} saat lagi`,
@@ -290,6 +296,14 @@ const ms: Words = {
 }
 
 export const WORDS: Readonly<Record<Language, Words>> = { en, th, zh, ms }
+
+/** Every text of a language, those with an amount or a time in them filled with an example: for whoever checks its letters. */
+export function textsOf(words: Words): readonly string[] {
+  const all = (value: unknown): readonly string[] =>
+    typeof value === 'string' ? [value] : typeof value === 'object' && value !== null ? Object.values(value).flatMap(all) : []
+  const { amountTooSmall, amountTooLarge, timeLeft, updating } = words
+  return all([words, amountTooSmall('THB 1'), amountTooLarge('THB 1'), [15, 105, 3_700].map(timeLeft), [1, 2].map(updating)])
+}
 
 interface DurationWords {
   readonly lastStep: (seconds: number) => string

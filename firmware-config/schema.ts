@@ -94,7 +94,7 @@ export type Profile = z.infer<typeof Profile>
 
 export const Site = z.strictObject({
   $schema: z.string().optional(),
-  shopName: z.string().min(1).max(40).describe('As the customer reads it'),
+  shopName: z.string().min(1).max(40).regex(/^[^\p{Cc}\u2028\u2029]*$/u, 'one line of text, without tabs and control characters').describe('As the customer reads it'),
   language: z.enum(['en', 'th', 'zh', 'ms']).default('en').describe('First language on the panel; English stands beside it'),
   country: z.enum(['TH', 'SG', 'MY']),
   currency: z.enum(['THB', 'SGD', 'MYR']),

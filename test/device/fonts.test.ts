@@ -1,60 +1,32 @@
 /** Every letter that a panel may show has a shape of its own: no box stands in for one that no font has. */
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createCanvas } from 'canvas'
 import { describe, expect, test } from 'vitest'
 import { PAYMENT_METHODS } from '../../device/protocol/payment-method.js'
+import { undrawable } from '../../device/glyphs.js'
 import { FONT_FAMILIES } from '../../device/typeset.js'
-import { LANGUAGES, type Words, WORDS } from '../../device/words.js'
+import { LANGUAGES, textsOf, WORDS } from '../../device/words.js'
 import { SITES } from '../../scripts/every-screen.js'
-
-const SIDE = 64
-const canvas = createCanvas(SIDE, SIDE)
-const context = canvas.getContext('2d', { pixelFormat: 'A8' })
-
-function dotsOf(letter: string): readonly boolean[] {
-  context.clearRect(0, 0, SIDE, SIDE)
-  context.font = `40px ${FONT_FAMILIES}`
-  context.fillText(letter, 8, 48)
-  const raw = canvas.toBuffer('raw')
-  return Array.from({ length: SIDE * SIDE }, (_, i) => (raw[Math.floor(i / SIDE) * canvas.stride + i % SIDE] ?? 0) >= 104)
-}
-
-/** A letter that no font has is drawn as a box round its number. What two such boxes share is the box. */
-const [one, another] = ['\ue7a1', '\uf31d'].map(dotsOf)
-const box = (one ?? []).flatMap((dark, i) => (dark && another?.[i] === true ? [i] : []))
-
-const isBox = (letter: string): boolean => {
-  const dots = dotsOf(letter)
-  return box.filter((i) => dots[i] === true).length > 0.9 * box.length
-}
-
-/** Every text of a language, with whatever it is filled with. */
-function textsOf(words: Words): string {
-  const all: string[] = []
-  const visit = (value: unknown): void => {
-    if (typeof value === 'string') all.push(value)
-    else if (typeof value === 'object' && value !== null) Object.values(value).forEach(visit)
-  }
-  visit([words, words.amountTooSmall('THB 1'), words.amountTooLarge('THB 1'), words.timeLeft(15), words.timeLeft(105), words.timeLeft(3_700), words.updating(1), words.updating(2)])
-  return all.join('')
-}
 
 describe('every letter can be drawn', () => {
   test('and one that cannot is noticed', () => {
-    expect(box.length).toBeGreaterThan(100)
-    for (const letter of ['\ue000', '\uf8aa', '\ue123']) expect(isBox(letter), letter).toBe(true)
-    for (const letter of ['A', '0', '口', '国', 'บ', '□']) expect(isBox(letter), letter).toBe(false)
+    expect(undrawable('\ue000Kopi\uf8aa\u{10fffd}\ue123')).toEqual(['\ue000', '\uf8aa', '\u{10fffd}', '\ue123'])
+    expect(undrawable('A0口国บ□ ่')).toEqual([])
   })
 
   test.each(LANGUAGES)('in %s', (language) => {
-    const letters = new Set(textsOf(WORDS[language]) + SITES[language].shopName)
-    expect([...letters].filter(isBox)).toEqual([])
+    expect(undrawable(textsOf(WORDS[language]).join('') + SITES[language].shopName)).toEqual([])
   })
 
   test('in amounts, references and the names of wallets', () => {
-    const letters = new Set(`0123456789.,…${'ABCDEFGHIJKLMNOPQRSTUVWXYZ'}${JSON.stringify(PAYMENT_METHODS)}`)
-    expect([...letters].filter(isBox)).toEqual([])
+    expect(undrawable(`0123456789.,…${'ABCDEFGHIJKLMNOPQRSTUVWXYZ'}${JSON.stringify(PAYMENT_METHODS)}`)).toEqual([])
   })
 })
+
+const context = createCanvas(64, 64).getContext('2d', { pixelFormat: 'A8' })
 
 test('Thai and Chinese are drawn by the fonts that were chosen, not by whatever else is installed', () => {
   const widthIn = (families: string, text: string): number => {
@@ -64,4 +36,23 @@ test('Thai and Chinese are drawn by the fonts that were chosen, not by whatever 
   expect(widthIn(FONT_FAMILIES, 'ชำระเงินที่')).toBe(widthIn('"Loma"', 'ชำระเงินที่'))
   expect(widthIn(FONT_FAMILIES, '请勿重复支付')).toBe(widthIn('"WenQuanYi Micro Hei"', '请勿重复支付'))
   expect(widthIn(FONT_FAMILIES, 'Scan to pay 12.80')).toBe(widthIn('"DejaVu Sans"', 'Scan to pay 12.80'))
+})
+
+test('on a machine that has only the Latin font, check says which package is missing, and which letters of its name', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'plinth-fonts-'))
+  try {
+    const dejavu = execFileSync('fc-match', ['--format', '%{file}', 'DejaVu Sans'], { encoding: 'utf8' }).replace(/[^/]*$/, '')
+    writeFileSync(join(folder, 'fonts.conf'), `<fontconfig><dir>${dejavu}</dir><cachedir>${folder}</cachedir></fontconfig>`)
+    const check = new URL('../../dist/device/check.js', import.meta.url).href
+    const asked = ['th', 'zh', 'en'].map((language) => ({ language, shopName: language === 'en' ? '大同' : 'Kopi' }))
+    const script = `import { checkLetters } from ${JSON.stringify(check)}; console.log(JSON.stringify(${JSON.stringify(asked)}.map(checkLetters)))`
+    const said = execFileSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8', env: { ...process.env, FONTCONFIG_FILE: join(folder, 'fonts.conf') } })
+    expect(JSON.parse(said)).toEqual([
+      [{ path: 'site.language', problem: expect.stringMatching(/^th cannot be drawn: no font has .+/), hint: 'fonts-tlwg-loma-ttf is missing' }],
+      [{ path: 'site.language', problem: expect.stringMatching(/^zh cannot be drawn: no font has .+/), hint: 'fonts-wqy-microhei is missing' }],
+      [{ path: 'site.shopName', problem: "'大', '同' cannot be drawn: no font has it", hint: 'use other letters, or install the font: fonts-wqy-microhei, fonts-tlwg-loma-ttf' }],
+    ])
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 })
