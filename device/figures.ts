@@ -4,7 +4,7 @@
  */
 import type { CanvasRenderingContext2D } from 'canvas'
 
-export type Figure = 'tick' | 'cross' | 'clock' | 'dots' | 'keypad' | 'bang' | 'bar' | 'broken link' | 'return'
+export type Figure = 'tick' | 'cross' | 'clock' | 'dots' | 'keypad' | 'bang' | 'bar' | 'broken link' | 'return' | 'phone'
 
 /** Draws into the square whose upper left corner is (x, y). Ink is whatever the context fills with. */
 export function drawFigure(context: CanvasRenderingContext2D, figure: Figure, x: number, y: number, sidePx: number): void {
@@ -22,6 +22,7 @@ export function drawFigure(context: CanvasRenderingContext2D, figure: Figure, x:
     case 'clock':       clock(context); break
     case 'keypad':      keypad(context); break
     case 'broken link': brokenLink(context); break
+    case 'phone':       phone(context); break
     case 'return':      onDisc(context, () => { turnBack(context) }); break
   }
   context.restore()
@@ -51,6 +52,12 @@ function keypad(context: CanvasRenderingContext2D): void {
   for (const y of [2, 27, 52, 77]) {
     for (const x of [10, 40, 70]) disc(context, x + 10, y + 10, 9)
   }
+}
+
+function phone(context: CanvasRenderingContext2D): void {
+  stroke(context, 16, [[28, 10], [72, 10], [72, 90], [28, 90], [28, 10]])
+  context.fillRect(28, 76, 44, 14)
+  cut(context, () => { disc(context, 50, 83, 5) })
 }
 
 /** Three arcs of a signal over a dot, struck through. */

@@ -72,7 +72,7 @@ const SPACE_EM = 0.45
 export function drawColumn(pen: Pen, column: Column): readonly Part[] {
   const { context } = pen
   const { box } = column
-  const placed = fit(pen, column)
+  const { placed } = fit(pen, column)
   const spaces = placed.filter((block) => block.space).length
   const left = Math.max(0, box.heightPx - 1 - heightOf(placed))
   const share = spaces === 0 ? 0 : Math.floor(left / spaces)
@@ -91,6 +91,9 @@ export function drawColumn(pen: Pen, column: Column): readonly Part[] {
   return parts
 }
 
+/** The blocks that find room in the column. */
+export const keptIn = (pen: Pen, column: Column): readonly Block[] => fit(pen, column).blocks
+
 interface Placed {
   readonly heightPx: number
   /** To the next block. */
@@ -106,15 +109,20 @@ type Draw = (y: number) => readonly Part[]
 const heightOf = (placed: readonly Placed[]): number =>
   placed.reduce((sum, block, i) => sum + block.heightPx + (i === placed.length - 1 ? 0 : block.gapPx), 0)
 
-function fit(pen: Pen, column: Column): readonly Placed[] {
+interface Fitted {
+  readonly blocks: readonly Block[]
+  readonly placed: readonly Placed[]
+}
+
+function fit(pen: Pen, column: Column): Fitted {
   let blocks = column.blocks
   for (;;) {
     const next = withoutOne(blocks)
     const scaleMin = next === undefined ? SCALE_MIN : SCALE_COMFORT
     for (let scale = 1; scale >= scaleMin; scale *= SCALE_STEP) {
-      if (fits(place(pen, { ...column, blocks }, scale), column.box)) return withLargeText(pen, { ...column, blocks }, scale)
+      if (fits(place(pen, { ...column, blocks }, scale), column.box)) return { blocks, placed: withLargeText(pen, { ...column, blocks }, scale) }
     }
-    if (next === undefined) return place(pen, { ...column, blocks }, SCALE_MIN)
+    if (next === undefined) return { blocks, placed: place(pen, { ...column, blocks }, SCALE_MIN) }
     blocks = next
   }
 }
@@ -266,6 +274,18 @@ function rule({ context }: Pen, { box: { x, widthPx } }: Column, y: number, em: 
   const box: Box = { x, y: Math.round(y), widthPx, heightPx: Math.max(1, Math.round(em / 14)) }
   context.fillRect(box.x, box.y, box.widthPx, box.heightPx)
   return [{ what: 'rule', box }]
+}
+
+/** As a bar, but standing, in a box of its own: it empties from the top. */
+export function drawStandingBar({ context }: Pen, box: Box, filled: number, of: number): Part {
+  const gap = 2
+  const cell = Math.floor((box.heightPx - gap * (of - 1)) / of)
+  for (let i = 0; i < of; i++) {
+    const y = box.y + i * (cell + gap)
+    context.fillRect(box.x, y, box.widthPx, cell)
+    if (i < of - filled) context.clearRect(box.x + 1, y + 1, box.widthPx - 2, cell - 2)
+  }
+  return { what: 'bar', box: { ...box, heightPx: cell * of + gap * (of - 1) } }
 }
 
 /** One cell a step; the spent ones keep their outline, so that the length still tells how much there was. */

@@ -118,11 +118,11 @@ interface Checked {
 async function configOrExit(file: string): Promise<Checked> {
   const loaded = loadConfig(file)
   if ('problems' in loaded) return refuse(loaded.problems)
-  const { config, config: { site, profile: { panel }, identity } } = loaded
+  const { config, config: { site, profile: { panel, keypad }, identity } } = loaded
   const brand = site.mark === undefined ? undefined : readMark(site.mark.file)
   const { widthPx, heightPx, pitchMm } = panel
   const mark = brand !== undefined && 'mark' in brand ? brand.mark : undefined
-  const renderer = createRenderer({ ...site, size: { widthPx, heightPx, pitchMm }, mark })
+  const renderer = createRenderer({ ...site, size: { widthPx, heightPx, pitchMm }, mark, keypad: keypad.driver !== 'none' })
   const { problems, report } = checkTogether(config, renderer.plan, await disputedSize(panel))
   const all = [
     ...problems, ...checkLetters(site), ...await checkIdentity(identity),

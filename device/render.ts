@@ -6,14 +6,14 @@
 import { createCanvas } from 'canvas'
 import { type Frame, type PanelSize, strideBytes } from '../drivers/driver.js'
 import { drawFigure, type Figure } from './figures.js'
-import { type Block, type Box, drawColumn, type Part, type Pen, type TextBlock } from './layout.js'
+import { type Block, type Box, type Column, drawColumn, drawStandingBar, keptIn, type Part, type Pen, type TextBlock } from './layout.js'
 import { amountFromDigits, type Currency, formatAmount } from './protocol/money.js'
 import { type Country, PAYMENT_METHODS, type PaymentMethodName } from './protocol/payment-method.js'
 import { NEEDS_ATTENTION } from './protocol/wire.js'
 import { type CodePlan, type CodeRefusal, planCode, type Reading, stampCode, verifyFrame } from './qr.js'
 import type { NotReady, Refusal } from './sale.js'
 import { createTypesetter } from './typeset.js'
-import { COUNTDOWN_MS, type Screen, type View } from './view.js'
+import { COUNTDOWN_MS, FAULT_CODES, type Screen, type View } from './view.js'
 import { type Language, type Message, unpaidMessage, type Words, WORDS } from './words.js'
 
 /** What does not change while the terminal runs; the site's part of the configuration has this shape. */
@@ -23,6 +23,8 @@ export interface Shop {
   readonly country: Country
   readonly currency: Currency
   readonly method: PaymentMethodName
+  /** Whether amounts are typed here, as they are unless this says otherwise; else a register or a machine asks for them. */
+  readonly keypad?: boolean
 }
 
 export interface RendererOptions extends Shop {
@@ -67,8 +69,23 @@ export function createRenderer({ size, mark, ...shop }: RendererOptions): Painte
   const shape = shapeOf(size)
   let last: { readonly payload: string; readonly plan: CodePlan | CodeRefusal } | undefined // A countdown redraws one code many times.
   const plan = (payload: string) => {
-    if (last?.payload !== payload) last = { payload, plan: planOn(shape, size, payload, mark) }
+    if (last?.payload !== payload) last = { payload, plan: planBeside(planOn(shape, size, payload, mark), payload) }
     return last.plan
+  }
+  const told = new Map<number, number>() // By the side of the code: words are measured once for each of its few sizes.
+  const linesBeside = (code: CodePlan): number => {
+    const lines = told.get(code.outerPx) ?? linesToldBeside(pen, shape, shop, code)
+    told.set(code.outerPx, lines)
+    return lines
+  }
+  /** On a standing panel a code as wide as the panel may leave too little below for time and English: then it is smaller. */
+  const planBeside = (wide: CodePlan | CodeRefusal, payload: string): CodePlan | CodeRefusal => {
+    if (!wide.fits || !isStanding(shape)) return wide
+    const narrower = NARROWER.map((share) => planCode(payload, { widthPx: size.widthPx, heightPx: Math.floor(size.heightPx * share) }, size.pitchMm, mark))
+    return narrower.reduce<CodePlan>((best, plan) => {
+      const isEasy = plan.fits && plan.quietModules === 4 && plan.scan.moduleMm >= EASY_MODULE_MM && plan.outerPx < best.outerPx
+      return isEasy && linesBeside(plan) > linesBeside(best) ? plan : best
+    }, wide)
   }
   const paint = (view: View): Picture => {
     context.clearRect(0, 0, size.widthPx, size.heightPx)
@@ -102,8 +119,9 @@ function drawScreen(pen: Pen, { shape, size, shop, plan }: Place, view: View): r
     if (code.fits) return drawCodeScreen(pen, shape, shop, view, code)
   }
   if (view.screen === 'set up') {
-    const code = planCode(view.address, setUpRoom(shape), size.pitchMm)
-    if (code.fits) return drawSetUpScreen(pen, shape, shop, view, code)
+    const codes = SET_UP_SHARES.map((share) => planCode(view.address, setUpRoom(shape, share), size.pitchMm)).filter((code) => code.fits)
+    const code = codes.find(({ quietModules }) => quietModules === 4) ?? codes[0]
+    if (code !== undefined) return drawSetUpScreen(pen, shape, shop, view, code)
   }
   return drawMessageScreen(pen, shape, shop, view)
 }
@@ -124,8 +142,16 @@ function shapeOf({ widthPx, heightPx }: PanelSize): Shape {
   }
 }
 
+const isStanding = ({ widthPx, heightPx }: Shape): boolean => heightPx >= 1.2 * widthPx
+
+const isSquare = (shape: Shape): boolean => !shape.landscape && !isStanding(shape)
+
 /** The code gets the whole short side, but leaves the text its share of the long one; only a dense code takes more. */
 const CODE_SHARES = [0.62, 0.75]
+
+const NARROWER = [0.56, 0.5]
+/** Smaller than this a code is not made for the sake of words. */
+const EASY_MODULE_MM = 0.45
 
 function planOn(shape: Shape, { pitchMm }: PanelSize, payload: string, mark: Frame | undefined): CodePlan | CodeRefusal {
   const { widthPx, heightPx, landscape } = shape
@@ -139,21 +165,57 @@ function planOn(shape: Shape, { pitchMm }: PanelSize, payload: string, mark: Fra
   return narrow ?? planCode(payload, shape, pitchMm, mark)
 }
 
-function drawCodeScreen(pen: Pen, shape: Shape, shop: Shop, view: Extract<View, { screen: 'scan to pay' }>, plan: CodePlan): readonly Part[] {
+type ScanView = Extract<View, { screen: 'scan to pay' }>
+
+function drawCodeScreen(pen: Pen, shape: Shape, shop: Shop, view: ScanView, plan: CodePlan): readonly Part[] {
+  const { box: code, sideBar } = placeCode(shape, plan)
+  const bar = sideBar === undefined ? [] : [drawStandingBar(pen, sideBar, cellsLeft(view), BAR_CELLS)]
+  return [{ what: 'code', plan, box: code }, ...bar, ...drawColumn(pen, columnBeside(shape, shop, view, plan))]
+}
+
+/** Of the droppable lines beside such a code, how many are told: for a short amount and for a long one, the fewer. */
+function linesToldBeside(pen: Pen, shape: Shape, shop: Shop, plan: CodePlan): number {
+  const { method, currency } = shop
+  const { minMinor = 0, maxMinor = 0 } = PAYMENT_METHODS[method].limits[currency] ?? {}
+  return Math.min(...[minMinor, maxMinor].map((minor) => {
+    const amount = { minor, currency }
+    const view: ScanView = { screen: 'scan to pay', lamps: 'waiting', payload: '', method, secondsLeft: 60, amount, reference: 'WWWWWW' }
+    return keptIn(pen, columnBeside(shape, shop, view, plan)).filter((block) => 'drop' in block && (block.drop ?? 0) <= DROP.time).length
+  }))
+}
+
+/** Where the symbol stands, without its quiet zone; and on a square panel, where a bar beside it has room. */
+function placeCode(shape: Shape, plan: CodePlan): { readonly box: Box; readonly nearPx: number; readonly sideBar: Box | undefined } {
   const { widthPx, heightPx, marginPx, landscape } = shape
   const across = landscape ? heightPx : widthPx
   const edge = Math.floor((across - plan.outerPx) / 2)
   const near = Math.min(edge, Math.round(marginPx / 2)) // Towards the panel's edge, where the bezel adds to the quiet zone.
   const [x, y] = landscape ? [near, edge] : [edge, near]
   const quietPx = plan.quietModules * plan.modulePx
+  const symbol: Box = { x: x + quietPx, y: y + quietPx, widthPx: plan.symbolPx, heightPx: plan.symbolPx }
+  return { box: symbol, nearPx: near, sideBar: isSquare(shape) ? sideBarOf(shape, symbol, plan) : undefined }
+}
 
+/** Right of the code, as far from it as it asks for; undefined where that leaves too little. */
+function sideBarOf({ widthPx, marginPx }: Shape, symbol: Box, { modulePx }: CodePlan): Box | undefined {
+  const from = symbol.x + symbol.widthPx + 4 * modulePx
+  const room = widthPx - marginPx - from
+  const barPx = Math.min(Math.round(0.04 * widthPx), room)
+  return barPx < 5 ? undefined : { x: from + Math.floor((room - barPx) / 2), y: symbol.y, widthPx: barPx, heightPx: symbol.heightPx }
+}
+
+/** What is told beside the code, or below it. */
+function columnBeside(shape: Shape, shop: Shop, view: ScanView, plan: CodePlan): Column {
+  const { widthPx, heightPx, marginPx, landscape } = shape
+  const { nearPx: near, sideBar } = placeCode(shape, plan)
+  const quietPx = plan.quietModules * plan.modulePx
   // Words keep four modules away on every panel, also where the bezel allows the code a narrower quiet zone.
   const used = near + quietPx + plan.symbolPx + Math.max(4 * plan.modulePx, marginPx)
   const box: Box = landscape
     ? { x: used, y: marginPx, widthPx: widthPx - used - marginPx, heightPx: heightPx - 2 * marginPx }
     : { x: marginPx, y: used, widthPx: widthPx - 2 * marginPx, heightPx: heightPx - used - marginPx }
-  const code: Part = { what: 'code', plan, box: { x: x + quietPx, y: y + quietPx, widthPx: plan.symbolPx, heightPx: plan.symbolPx } }
-  return [code, ...drawColumn(pen, { box, emPx: shape.emPx, align: landscape ? 'left' : 'centre', blocks: codeBlocks(view, shop, shape) })]
+  const blocks = codeBlocks(view, shop, shape).filter((block) => sideBar === undefined || block.kind !== 'bar')
+  return { box, emPx: shape.emPx, align: landscape ? 'left' : 'centre', blocks }
 }
 
 const BAR_CELLS = 8
@@ -161,27 +223,32 @@ const BAR_CELLS = 8
 /** The widest times a countdown passes through, with room for which nothing moves as it runs. */
 const TIMES_LEFT = [15, 59 * 60 + 45]
 
-function codeBlocks(view: Extract<View, { screen: 'scan to pay' }>, shop: Shop, shape: Shape): readonly Block[] {
+/** What goes first where there is no room, the highest number: the bar last of all. The shop's name is of every screen. */
+const DROP = { bar: 1, shop: 2, english: 3, title: 4, time: 5, wallets: 6, cancel: 7, reference: 8 }
+
+const cellsLeft = ({ secondsLeft }: ScanView): number => Math.min(BAR_CELLS, Math.round(secondsLeft * 1000 / COUNTDOWN_MS))
+
+function codeBlocks(view: ScanView, shop: Shop, shape: Shape): readonly Block[] {
   const words = WORDS[shop.language]
   const { title } = PAYMENT_METHODS[view.method]
   const wallets = walletsOf(view.method, shop.country)
-  const cells = Math.min(BAR_CELLS, Math.round(view.secondsLeft * 1000 / COUNTDOWN_MS))
   const timeLeft = (seconds: number) => words.timeLeft(seconds).replace(/(?<=[0-9]) /g, NO_BREAK_SPACE)
   return [
     ...headBlocks(shop, shape),
     { kind: 'space' },
     { kind: 'text', text: words.scanToPay, weight: 'bold', em: 1.7, underAmount: HEADLINE_UNDER_AMOUNT, linesMax: 2 },
-    ...inEnglish(shop, WORDS.en.scanToPay).map((block) => ({ ...block, drop: 2 })),
+    ...inEnglish(shop, WORDS.en.scanToPay).map((block) => ({ ...block, drop: DROP.english })),
     { kind: 'space' },
     { kind: 'amount', amount: view.amount, em: 3.2 },
     { kind: 'space' },
-    { kind: 'bar', filled: cells, of: BAR_CELLS, drop: 3 },
-    { kind: 'text', text: timeLeft(view.secondsLeft), inTurn: TIMES_LEFT.map(timeLeft), weight: 'normal', em: 0.85, linesMax: 2, drop: 5 },
+    { kind: 'bar', filled: cellsLeft(view), of: BAR_CELLS, drop: DROP.bar },
+    { kind: 'text', text: timeLeft(view.secondsLeft), inTurn: TIMES_LEFT.map(timeLeft), weight: 'normal', em: 0.85, linesMax: 2, drop: DROP.time },
     { kind: 'space' },
-    { kind: 'text', text: title, weight: 'bold', em: 0.8, linesMax: 1, drop: 4 },
-    ...(wallets === '' ? [] : [{ kind: 'text', text: wallets, weight: 'normal', em: 0.65, linesMax: 4, drop: 6 } as const]),
+    { kind: 'text', text: title, weight: 'bold', em: 0.8, linesMax: 1, drop: DROP.title },
+    ...(wallets === '' ? [] : [{ kind: 'text', text: wallets, weight: 'normal', em: 0.65, linesMax: 4, drop: DROP.wallets } as const]),
     { kind: 'space' },
-    { ...referenceBlock(words, view.reference), drop: 7 }, // On every ending it stays.
+    ...(shop.keypad === false ? [] : [{ kind: 'text', text: words.pressCancel, weight: 'normal', em: 0.75, linesMax: 1, drop: DROP.cancel } as const]),
+    { ...referenceBlock(words, view.reference), drop: DROP.reference }, // On every ending it stays.
   ]
 }
 
@@ -197,7 +264,7 @@ function drawMessageScreen(pen: Pen, shape: Shape, shop: Shop, view: View): read
   const airPx = Math.round(landscape ? 1.5 * marginPx : marginPx)
   const [x, y] = landscape ? [airPx, (heightPx - side) / 2] : [(widthPx - side) / 2, airPx]
   const square: Box = { x: Math.round(x), y: Math.round(y), widthPx: side, heightPx: side }
-  drawFigure(pen.context, FIGURES[view.screen], square.x, square.y, side)
+  drawFigure(pen.context, isReady(view, shop) ? 'phone' : FIGURES[view.screen], square.x, square.y, side)
 
   const used = side + 2 * airPx
   const box: Box = landscape
@@ -207,11 +274,14 @@ function drawMessageScreen(pen: Pen, shape: Shape, shop: Shop, view: View): read
   return [{ what: 'figure', box: square }, ...column]
 }
 
+/** Of the long side, for the frame of set-up; more only where a code would not fit otherwise. */
+const SET_UP_SHARES = [0.58, 0.75]
+
 /** What the frame, its title and the margins leave for the code of an address. */
-function setUpRoom(shape: Shape): Box {
+function setUpRoom(shape: Shape, share: number): Box {
   const { widthPx, heightPx, marginPx, landscape } = shape
   const { edgePx, titlePx } = setUpFrame(shape)
-  const acrossPx = landscape ? Math.min(heightPx - 2 * marginPx - titlePx, Math.floor(0.6 * widthPx)) : Math.min(widthPx - 2 * marginPx, Math.floor(0.55 * heightPx) - titlePx)
+  const acrossPx = landscape ? Math.min(heightPx - 2 * marginPx - titlePx, Math.floor(share * widthPx)) : Math.min(widthPx - 2 * marginPx, Math.floor(share * heightPx) - titlePx)
   const side = acrossPx - 2 * edgePx
   return { x: marginPx + edgePx, y: marginPx + titlePx, widthPx: side, heightPx: side }
 }
@@ -244,9 +314,9 @@ function drawSetUpScreen(pen: Pen, shape: Shape, shop: Shop, view: Extract<View,
     : { x: marginPx, y: used, widthPx: widthPx - 2 * marginPx, heightPx: heightPx - used - marginPx }
   const blocks: readonly Block[] = [
     { kind: 'space' },
-    { kind: 'text', text: words.setUp.headline, weight: 'bold', em: 1.35, linesMax: 3 },
-    { kind: 'text', text: words.setUp.detail, weight: 'bold', em: 0.9, linesMax: 3 },
-    ...inEnglish(shop, `${WORDS.en.setUp.headline}. ${WORDS.en.setUp.detail}`),
+    { kind: 'text', text: words.setUp.headline, weight: 'bold', em: 1.35, linesMax: 3, drop: 1 },
+    { kind: 'text', text: words.setUp.detail, weight: 'bold', em: 0.9, linesMax: 3, drop: 2 },
+    ...inEnglish(shop, `${WORDS.en.setUp.headline}. ${WORDS.en.setUp.detail}`).map((block) => ({ ...block, drop: 3 })),
     { kind: 'space' },
     ...footBlocks(view, words, shop),
     { kind: 'space' },
@@ -256,6 +326,9 @@ function drawSetUpScreen(pen: Pen, shape: Shape, shop: Shop, view: Extract<View,
     ...drawColumn(pen, { box, emPx, align: landscape ? 'left' : 'centre', blocks }),
   ]
 }
+
+/** Nothing to type: it says where one is, and how one can pay here. */
+const isReady = (view: Screen, { keypad = true }: Shop): boolean => view.screen === 'enter amount' && !keypad
 
 const FIGURES: Readonly<Record<Screen['screen'], Figure>> = {
   'starting': 'dots',
@@ -289,7 +362,7 @@ function messageBlocks(view: View, shop: Shop, shape: Shape): readonly Block[] {
     { kind: 'space' },
     { kind: 'text', text: message.headline, weight: 'bold', em: 1.85, linesMax: 3, ...(view.screen === 'enter amount' ? {} : { underAmount: HEADLINE_UNDER_AMOUNT }) },
     ...(message.detail === '' ? [] : [{ kind: 'text', text: message.detail, weight: 'bold', em: 1.15, underHeadline: UNDER_HEADLINE, linesMax: 4 } as const]),
-    ...inEnglish(shop, [english.headline, english.detail].filter((part) => part !== '').join('. ')),
+    ...inEnglish(shop, [english.headline, english.detail].filter((part) => ![message.headline, message.detail, ''].includes(part)).join('. ')),
     { kind: 'space' },
     ...footBlocks(view, words, shop),
   ]
@@ -297,13 +370,13 @@ function messageBlocks(view: View, shop: Shop, shape: Shape): readonly Block[] {
 
 /** Who asks for the money. On a small panel one line of it must do. */
 const headBlocks = (shop: Shop, { emPx, widthPx, heightPx }: Shape): readonly Block[] => [
-  { kind: 'text', text: shop.shopName, weight: 'normal', em: 0.9, linesMax: emPx < 16 && heightPx < 1.2 * widthPx ? 1 : 2, mayBeCut: true, drop: 1 },
-  { kind: 'rule', drop: 1 },
+  { kind: 'text', text: shop.shopName, weight: 'normal', em: 0.9, linesMax: emPx < 16 && heightPx < 1.2 * widthPx ? 1 : 2, mayBeCut: true, drop: DROP.shop },
+  { kind: 'rule', drop: DROP.shop },
 ]
 
 /** English stands second, unless it already stood first. */
 function inEnglish(shop: Shop, text: string): readonly TextBlock[] {
-  return shop.language === 'en' ? [] : [{ kind: 'text', text, weight: 'normal', em: 0.9, linesMax: 4 }]
+  return shop.language === 'en' || text === '' ? [] : [{ kind: 'text', text, weight: 'normal', em: 0.9, linesMax: 4 }]
 }
 
 /** Names and amounts that no line's end may part: with no-break spaces. */
@@ -317,7 +390,7 @@ const referenceBlock = (words: Words, reference: string): TextBlock =>
 function messageOf(view: Screen, words: Words, shop: Shop): Message {
   switch (view.screen) {
     case 'starting':       return words.starting
-    case 'enter amount':   return { headline: words.enterAmount, detail: view.digits === '' ? '' : words.pressOk }
+    case 'enter amount':   return isReady(view, shop) ? { headline: PAYMENT_METHODS[shop.method].title, detail: '' } : { headline: words.enterAmount, detail: view.digits === '' ? '' : words.pressOk }
     case 'refused':        return refusalMessage(view.refusal, words, shop)
     case 'please wait':    return words.pleaseWait
     case 'scan to pay':    return words.pleaseWait
@@ -327,7 +400,7 @@ function messageOf(view: Screen, words: Words, shop: Shop): Message {
     case 'ask staff':      return unpaidMessage(words, NEEDS_ATTENTION)
     case 'reversed':       return view.voided ? words.reversed.voided : words.reversed.refunded
     case 'offline':        return words.offline
-    case 'set up':         return words.setUp
+    case 'set up':         return { headline: words.setUpTitle, detail: view.address } // Without a code: the address is typed.
     case 'updating':       return words.updating(view.minutesLeft)
     case 'out of service': return words.outOfService
   }
@@ -359,11 +432,12 @@ function notReadyMessage(because: NotReady, words: Words): Message {
 function footBlocks(view: Screen, words: Words, shop: Shop): readonly Block[] {
   switch (view.screen) {
     case 'enter amount': {
+      if (isReady(view, shop)) return [{ kind: 'text', text: walletsOf(shop.method, shop.country), weight: 'normal', em: 1, linesMax: 5 }]
       const amount = amountFromDigits(view.digits, shop.currency) ?? { minor: 0, currency: shop.currency }
       const wallets = walletsOf(shop.method, shop.country)
       return [
         { kind: 'amount', amount, em: 3.6 }, { kind: 'space' },
-        ...(wallets === '' ? [] : [{ kind: 'text', text: wallets, weight: 'normal', em: 0.65, linesMax: 3, drop: 2 } as const]),
+        ...(wallets === '' ? [] : [{ kind: 'text', text: wallets, weight: 'normal', em: 0.65, linesMax: 3, drop: DROP.wallets } as const]),
       ]
     }
     case 'please wait':
@@ -375,7 +449,7 @@ function footBlocks(view: Screen, words: Words, shop: Shop): readonly Block[] {
     case 'reversed':
       return [{ kind: 'amount', amount: view.amount, em: 3.2 }, { kind: 'space' }, referenceBlock(words, view.reference)]
     case 'out of service':
-      return [{ kind: 'text', text: view.fault, weight: 'normal', em: 0.75, linesMax: 1 }]
+      return [{ kind: 'space' }, { ...referenceBlock(words, FAULT_CODES[view.fault]), em: 0.75 }]
     case 'set up':
       return [
         { kind: 'text', text: words.setUpCode, weight: 'normal', em: 0.85, linesMax: 1 },

@@ -29,6 +29,9 @@ interface OfSale {
 
 export type Fault = 'code fault' | 'panel fault' | 'journal fault'
 
+/** What stands on the panel of it, for whoever calls for help (README.md lists them); the log has the words. Never changed. */
+export const FAULT_CODES: Readonly<Record<Fault, string>> = { 'code fault': 'C1', 'panel fault': 'P1', 'journal fault': 'J1' }
+
 export type Screen =
   | { readonly screen: 'starting' }
   /** The keys as typed; '' when nothing was typed yet. */

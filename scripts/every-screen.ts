@@ -10,19 +10,41 @@ import type { Sale, State } from '../device/sale.js'
 import { type Health, view, type View } from '../device/view.js'
 import type { Language } from '../device/words.js'
 import type { PanelSize } from '../drivers/driver.js'
+import { uprightSize } from '../drivers/panel/eink-chip.js'
+import { SSD16XX_MODELS } from '../drivers/panel/ssd16xx.js'
+import { UC81XX_MODELS } from '../drivers/panel/uc81xx.js'
 
-/** Short side last: e-ink, then LCD. Panels of the same dots differ in how fine they are, which only the code minds. */
-const GLASS: readonly (readonly [widthPx: number, heightPx: number, pitchMm: number])[] = [
-  [250, 122, 0.194], [264, 176, 0.217], [296, 128, 0.226], [200, 200, 0.138], [400, 300, 0.212], [800, 480, 0.116], [800, 480, 0.204],
-  [320, 240, 0.153], [480, 320, 0.153], [800, 480, 0.193], [1024, 600, 0.15],
+/** An LCD has no driver of its own to know its glass: of each size the usual one, as the makers sell it. */
+const LCDS: readonly NamedPanel[] = [
+  { name: '2.4 inch LCD', size: { widthPx: 320, heightPx: 240, pitchMm: 0.153 } },
+  { name: '3.5 inch LCD', size: { widthPx: 480, heightPx: 320, pitchMm: 0.153 } },
+  { name: '7 inch LCD', size: { widthPx: 800, heightPx: 480, pitchMm: 0.193 } },
+  { name: '7 inch LCD of 1024 dots', size: { widthPx: 1024, heightPx: 600, pitchMm: 0.15 } },
 ]
 
+export interface NamedPanel {
+  readonly name: string
+  readonly size: PanelSize
+}
+
+/** Every glass once, lying: those of the drivers' tables, then LCDs. Of several with the same dots and pitch, the first. */
+export const GLASS: readonly NamedPanel[] = distinct([
+  ...[...SSD16XX_MODELS, ...UC81XX_MODELS].map((model) => {
+    const size = uprightSize(model, 0)
+    return { name: model.title, size: size.widthPx < size.heightPx ? uprightSize(model, 90) : size }
+  }),
+  ...LCDS,
+])
+
+function distinct(panels: readonly NamedPanel[]): readonly NamedPanel[] {
+  return [...new Map([...panels].reverse().map((panel) => [nameOf(panel.size), panel])).values()].reverse()
+}
+
+export const standing = ({ widthPx, heightPx, pitchMm }: PanelSize): PanelSize => ({ widthPx: heightPx, heightPx: widthPx, pitchMm })
+
 /** Each as it lies and as it stands; the name says the dots, and the pitch in micrometres. */
-export const PANELS: ReadonlyMap<string, PanelSize> = new Map(GLASS.flatMap(([widthPx, heightPx, pitchMm]) => {
-  const lying = { widthPx, heightPx, pitchMm }
-  const standing = { widthPx: heightPx, heightPx: widthPx, pitchMm }
-  return (widthPx === heightPx ? [lying] : [lying, standing]).map((size) => [nameOf(size), size] as const)
-}))
+export const PANELS: ReadonlyMap<string, PanelSize> = new Map(GLASS.flatMap(({ size }) =>
+  (size.widthPx === size.heightPx ? [size] : [size, standing(size)]).map((each) => [nameOf(each), each] as const)))
 
 function nameOf({ widthPx, heightPx, pitchMm }: PanelSize): string {
   return `${widthPx}x${heightPx}-${Math.round(1000 * pitchMm)}um`

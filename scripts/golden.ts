@@ -17,15 +17,19 @@ import { PANELS, screensOf, SITES } from './every-screen.js'
 export const GOLDEN = { lines: 'screens.txt', drawnWith: 'drawn-with.json', sheet: (panel: string) => `${panel}.png` }
 
 /** One of every kind: small and lying, small and standing, square, the recommended one. */
-export const GOLDEN_SHEETS: readonly string[] = ['250x122-194um', '128x296-226um', '200x200-138um', '400x300-212um']
+export const GOLDEN_SHEETS: readonly string[] = ['250x122-194um', '128x296-226um', '200x200-135um', '400x300-212um']
 
 /** Screens by name, for each language. */
 export type Pictures = ReadonlyMap<Language, ReadonlyMap<string, Picture>>
 
 export function picturesOf(size: PanelSize): Pictures {
   return new Map(LANGUAGES.map((language) => {
-    const renderer = createRenderer({ size, ...SITES[language] })
-    return [language, new Map([...screensOf(SITES[language])].map(([name, view]) => [name, renderer.paint(view)]))]
+    const screens = screensOf(SITES[language])
+    const [renderer, keyless] = [createRenderer({ size, ...SITES[language] }), createRenderer({ size, ...SITES[language], keypad: false })]
+    const pictures = [...screens].flatMap(([name, view]): [string, Picture][] => [
+      [name, renderer.paint(view)], ...(name === 'enter-amount' ? [['ready', keyless.paint(view)] satisfies [string, Picture]] : []),
+    ])
+    return [language, new Map(pictures)]
   }))
 }
 

@@ -13,13 +13,24 @@ import { encodePng } from '../drivers/panel/png.js'
 import { drawnWith, everyPicture, GOLDEN, GOLDEN_SHEETS, goldenLines, type Pictures, sheetOf } from './golden.js'
 import { distancesOf } from './readable.js'
 
+const USAGE = `Draws every screen on every panel in four languages.
+
+  node dist/scripts/preview.js [directory]   into the directory, or out/preview: one picture a screen, one sheet a panel,
+                                             sheet-of-all-panels.png, distances.txt
+  node dist/scripts/preview.js --accept      what is drawn now is what test/golden/ holds from now on
+  node dist/scripts/preview.js --help        says this
+`
+
 const GAP_PX = 12
+const LABEL_PX = 22
+/** On the sheet of all panels, so that it is some 2000 dots wide; larger pictures are made smaller. */
+const CELL_PX = 320
 /** On the sheet of all panels, in the site's own language each. */
 const TELLING = ['enter-amount', 'scan-to-pay', 'checking', 'paid', 'not-paid-insufficient', 'set-up'] as const
 
 async function main(directory: string): Promise<void> {
   await mkdir(directory, { recursive: true })
-  const all: Image[][] = []
+  const all: Row[] = []
   const distances: string[] = []
   for (const [panel, { size, pictures }] of everyPicture()) {
     const columns: Image[][] = []
@@ -33,10 +44,10 @@ async function main(directory: string): Promise<void> {
       columns.push(column)
     }
     await writeFile(join(directory, `sheet-${panel}.png`), contactSheet(columns))
-    all.push(telling(pictures, columns))
+    all.push({ label: panel, images: telling(pictures, columns) })
     distances.push(...distancesOf(panel, size, pictures))
   }
-  await writeFile(join(directory, 'sheet-of-all-panels.png'), contactSheet(transposed(all)))
+  await writeFile(join(directory, 'sheet-of-all-panels.png'), sheetOfRows(all))
   await writeFile(join(directory, 'distances.txt'), `${distances.join('\n')}\n`)
 }
 
@@ -62,8 +73,35 @@ function contactSheet(columns: readonly (readonly Image[])[]): Buffer {
   return canvas.toBuffer('image/png')
 }
 
-const transposed = (rows: readonly (readonly Image[])[]): Image[][] =>
-  (rows[0] ?? []).map((_, i) => rows.flatMap((row) => row[i] ?? []))
+interface Row {
+  readonly label: string
+  readonly images: readonly Image[]
+}
+
+/** One row a panel, with its name above. */
+function sheetOfRows(rows: readonly Row[]): Buffer {
+  const fitted = rows.map(({ label, images }) => ({
+    label, images: images.map((image) => {
+      const scale = Math.min(1, CELL_PX / image.width)
+      return { image, width: Math.round(image.width * scale), height: Math.round(image.height * scale) }
+    }),
+  }))
+  const heights = fitted.map(({ images }) => LABEL_PX + Math.max(...images.map(({ height }) => height)) + GAP_PX)
+  const columns = Math.max(...rows.map(({ images }) => images.length))
+  const canvas = createCanvas(columns * (CELL_PX + GAP_PX) + GAP_PX, heights.reduce((sum, height) => sum + height, GAP_PX))
+  const context = canvas.getContext('2d')
+  context.fillStyle = '#667'
+  context.fillRect(0, 0, canvas.width, canvas.height)
+  context.fillStyle = '#fff'
+  context.font = '14px "DejaVu Sans"'
+  let y = GAP_PX
+  fitted.forEach(({ label, images }, i) => {
+    context.fillText(label, GAP_PX, y + LABEL_PX - 8)
+    images.forEach(({ image, width, height }, j) => { context.drawImage(image, GAP_PX + j * (CELL_PX + GAP_PX), y + LABEL_PX, width, height) })
+    y += heights[i] ?? 0
+  })
+  return canvas.toBuffer('image/png')
+}
 
 async function accept(directory: string): Promise<void> {
   await rm(directory, { recursive: true, force: true })
@@ -77,6 +115,18 @@ async function accept(directory: string): Promise<void> {
   await writeFile(join(directory, GOLDEN.drawnWith), `${JSON.stringify(drawnWith(), null, 2)}\n`)
 }
 
-const { values, positionals } = parseArgs({ options: { accept: { type: 'boolean' } }, allowPositionals: true })
-if (values.accept === true) await accept('test/golden')
-else await main(positionals[0] ?? 'out/preview')
+function argumentsOrExit(): { readonly directory: string; readonly accept: boolean } {
+  const options = { accept: { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h', default: false } } as const
+  try {
+    const { values, positionals } = parseArgs({ options, allowPositionals: true })
+    if (!values.help) return { directory: positionals[0] ?? 'out/preview', accept: values.accept }
+    process.stdout.write(USAGE)
+    process.exit(0)
+  } catch (error) {
+    process.stderr.write(`error: ${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`)
+    process.exit(2)
+  }
+}
+
+const asked = argumentsOrExit()
+await (asked.accept ? accept('test/golden') : main(asked.directory))

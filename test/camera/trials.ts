@@ -5,32 +5,14 @@
 import { createRenderer, type Renderer } from '../../device/render.js'
 import type { View } from '../../device/view.js'
 import type { Frame, PanelSize } from '../../drivers/driver.js'
+import { GLASS, type NamedPanel, standing } from '../../scripts/every-screen.js'
 import { createChance } from '../power/chance.js'
 import { handheld, photograph, type Picture } from './camera.js'
 import { DECODERS } from './read.js'
 
-const TABLE: Readonly<Record<string, readonly [widthPx: number, heightPx: number, pitchMm: number]>> = {
-  '2.13 inch e-ink': [250, 122, 0.194],
-  '2.9 inch e-ink': [296, 128, 0.226],
-  '2.7 inch e-ink': [264, 176, 0.217],
-  '1.54 inch e-ink': [200, 200, 0.138],
-  '4.2 inch e-ink': [400, 300, 0.212],
-  '4.26 inch e-ink': [800, 480, 0.116],
-  '7.5 inch e-ink': [800, 480, 0.204],
-  '2.4 inch LCD': [320, 240, 0.153],
-  '3.5 inch LCD': [480, 320, 0.153],
-  '7 inch LCD': [800, 480, 0.193],
-}
-
-export interface NamedPanel {
-  readonly name: string
-  readonly size: PanelSize
-}
-
 /** Lying and standing. */
-export const PANELS: readonly NamedPanel[] = Object.entries(TABLE).flatMap(([name, [widthPx, heightPx, pitchMm]]) => [
-  { name, size: { widthPx, heightPx, pitchMm } },
-  ...(widthPx === heightPx ? [] : [{ name: `${name}, standing`, size: { widthPx: heightPx, heightPx: widthPx, pitchMm } }]),
+export const PANELS: readonly NamedPanel[] = GLASS.flatMap(({ name, size }) => [
+  { name, size }, ...(size.widthPx === size.heightPx ? [] : [{ name: `${name}, standing`, size: standing(size) }]),
 ])
 
 export const rendererOf = (size: PanelSize, mark?: Frame): Renderer =>

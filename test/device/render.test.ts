@@ -1,10 +1,11 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { readBack, verifyFrame } from '../../device/qr.js'
 import { blankFrame, createRenderer, type RendererOptions } from '../../device/render.js'
 import type { Amount } from '../../device/protocol/money.js'
 import { referenceOf } from '../../device/protocol/wire.js'
-import type { Screen, View } from '../../device/view.js'
-import { LANGUAGES, UNPAID_REASONS } from '../../device/words.js'
+import { type Fault, FAULT_CODES, type Screen, type View } from '../../device/view.js'
+import { LANGUAGES, UNPAID_REASONS, WORDS } from '../../device/words.js'
 import { type Frame, type PanelSize, strideBytes } from '../../drivers/driver.js'
 
 const SIZES: readonly PanelSize[] = [
@@ -155,8 +156,7 @@ describe('the foot of a crowded screen', () => {
 })
 
 describe('the countdown', () => {
-  // The smallest square panel has room for the amount or for the time, not for both.
-  test.each(SIZES.filter((size) => size.widthPx > 240).map((size) => [sizeName(size), size] as const))('moves only outside the code on %s', (_, size) => {
+  test.each(SIZES.map((size) => [sizeName(size), size] as const))('moves only outside the code on %s', (_, size) => {
     const renderer = rendererOf(size, { language: 'en' })
     const plan = renderer.plan(PAYLOAD)
     if (!plan.fits) throw new Error(plan.text)
@@ -170,6 +170,61 @@ describe('the countdown', () => {
     })
     expect(changed).not.toEqual([])
     expect(inCode).toEqual([])
+  })
+})
+
+describe('what the box can do is what its screens ask for', () => {
+  const size = { widthPx: 400, heightPx: 300, pitchMm: 0.212 }
+  const textsOf = (view: View, changes: Partial<RendererOptions>): string[] =>
+    rendererOf(size, changes).paint(view).parts.flatMap((part) => ('text' in part ? [part.text] : []))
+  const idle = lit({ screen: 'enter amount', digits: '' })
+
+  test.each(LANGUAGES)('without a keypad nobody is asked to type, and the ways to pay are named (%s)', (language) => {
+    const { parts } = rendererOf(size, { language, keypad: false }).paint(idle)
+    expect(textsOf(idle, { language, keypad: false }).slice(1, 2)).toEqual(['Alipay+'])
+    expect(textsOf(idle, { language, keypad: false }).join()).toContain('KakaoPay')
+    expect(parts.some(({ what }) => what === 'amount')).toBe(false)
+    expect(textsOf(idle, { language })).toContain(WORDS[language].enterAmount)
+  })
+
+  test.each(LANGUAGES)('with a keypad the key that ends a sale is named beside its code, and only then (%s)', (language) => {
+    expect(textsOf(scan, { language })).toContain(WORDS[language].pressCancel)
+    expect(textsOf(scan, { language, keypad: false })).not.toContain(WORDS[language].pressCancel)
+  })
+})
+
+describe('out of service', () => {
+  test.each(LANGUAGES)('names its fault by the short code that the README lists (%s)', (language) => {
+    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+    for (const [fault, code] of Object.entries(FAULT_CODES) as [Fault, string][]) {
+      const { parts } = rendererOf({ widthPx: 400, heightPx: 300, pitchMm: 0.212 }, { language }).paint(lit({ screen: 'out of service', fault }))
+      const texts = parts.flatMap((part) => ('text' in part ? [part.text] : []))
+      expect(texts).toContain(`${WORDS[language].reference} ${code}`)
+      expect(texts.join()).not.toContain(fault)
+      expect(readme).toMatch(new RegExp(`^\\| .${code}. \\| ${fault} \\|`, 'm'))
+    }
+    expect(new Set(Object.values(FAULT_CODES)).size).toBe(Object.keys(FAULT_CODES).length)
+  })
+})
+
+describe('set-up', () => {
+  const code = 'K7M4-QP2X'
+  const smallest = { widthPx: 200, heightPx: 200, pitchMm: 0.135 } // 1.54 inch
+  test.each([...SIZES, smallest].map((size) => [sizeName(size), size] as const))('shows a code that reads back on %s, and the code to type', async (_, size) => {
+    const address = 'https://gate.example.com/enrol?c=K7M4QP2X'
+    const picture = rendererOf(size).paint(lit({ screen: 'set up', code, address }))
+    expect(await readBack(picture.frame)).toBe(address)
+    expect(picture.parts.some((part) => 'text' in part && part.text === code)).toBe(true)
+  })
+
+  test.each(LANGUAGES)('asks nobody to scan where no code has room, but gives the address (%s)', (language) => {
+    const address = `https://gate.example.com/${'enrol/'.repeat(8)}`
+    const { parts } = rendererOf({ widthPx: 200, heightPx: 200, pitchMm: 0.1 }, { language }).paint(lit({ screen: 'set up', code, address }))
+    const texts = parts.flatMap((part) => ('text' in part ? [part.text] : []))
+    expect(parts.some(({ what }) => what === 'code')).toBe(false)
+    expect(texts).toContain(address)
+    expect(texts).not.toContain(WORDS[language].setUp.headline)
+    expect(texts).toContain(code)
   })
 })
 
