@@ -8,7 +8,7 @@ import type { Frame } from '../../drivers/driver.js'
 import { type Rotation, uprightSize } from '../../drivers/panel/eink-chip.js'
 import { SSD16XX_MODELS } from '../../drivers/panel/ssd16xx.js'
 import { UC81XX_MODELS } from '../../drivers/panel/uc81xx.js'
-import { type Config, EINK_MODELS, Profile } from '../../firmware-config/schema.js'
+import { type Config, EINK_MODELS, Profile, Site as SiteSchema } from '../../firmware-config/schema.js'
 import { PLUS } from '../camera/trials.js'
 
 type Site = Config['site']
@@ -65,6 +65,12 @@ describe('the check of a shop', () => {
 
   test('says how long a text its panel can carry', () => {
     expect(check().report).toContain('carries    codes of up to 512 characters')
+  })
+
+  test('has a name of one line: nothing in it that is no letter to draw', () => {
+    const named = (shopName: string): boolean => SiteSchema.safeParse({ ...shop, shopName }).success
+    for (const name of ['Baan Kafae', 'ร้านกาแฟบ้านสวน', '大同茶室', 'Kopi & Toast’s']) expect(named(name), name).toBe(true)
+    for (const name of ['Baan\nKafae', 'Baan\tKafae', 'Kopi\u0000', '\u001b[2JKopi', 'Kopi\u0085', 'Kopi\u2028Toast']) expect(named(name), JSON.stringify(name)).toBe(false)
   })
 
   test('says whether the mark of the brand has room in its code', () => {
@@ -128,10 +134,10 @@ function einkPanel(name: string, rotation: Rotation): Panel {
 
 describe('the scan report of every panel that has a driver', () => {
   /**
-   * For a text of 100 characters, as an order code usually has; and the longest text of lower case that still fits: the
+   * For a text of 100 characters, as an order code usually has (standing, some leave more room for words); and the longest text of lower case that still fits: the
    * capacity of version 10, 11 or more at correction L (ISO/IEC 18004, table 7), up to the 512 that any code may have.
    */
-  const table: Readonly<Record<string, { readonly moduleMm: string; readonly symbolMm: string; readonly charsMax: number }>> = {
+  const table: Readonly<Record<string, { readonly moduleMm: string; readonly symbolMm: string; readonly standingMm?: string; readonly charsMax: number }>> = {
     'waveshare-1in54-v2': { moduleMm: '0.41', symbolMm: '17', charsMax: 321 },
     'waveshare-2in13-v4': { moduleMm: '0.39', symbolMm: '19', charsMax: 271 },
     'waveshare-2in7-v2': { moduleMm: '0.65', symbolMm: '27', charsMax: 512 },
@@ -139,8 +145,8 @@ describe('the scan report of every panel that has a driver', () => {
     'waveshare-2in9-v2': { moduleMm: '0.45', symbolMm: '22', charsMax: 271 },
     'waveshare-2in9-d': { moduleMm: '0.45', symbolMm: '22', charsMax: 271 },
     'gdey029t94': { moduleMm: '0.45', symbolMm: '22', charsMax: 271 },
-    'waveshare-4in2-v2': { moduleMm: '0.85', symbolMm: '42', charsMax: 512 },
-    'inky-what': { moduleMm: '0.85', symbolMm: '42', charsMax: 512 },
+    'waveshare-4in2-v2': { moduleMm: '0.85', symbolMm: '42', standingMm: '35', charsMax: 512 },
+    'inky-what': { moduleMm: '0.85', symbolMm: '42', standingMm: '35', charsMax: 512 },
     'waveshare-4in26': { moduleMm: '0.93', symbolMm: '45', charsMax: 512 },
     'waveshare-7in5-v2': { moduleMm: '1.22', symbolMm: '60', charsMax: 512 },
     'waveshare-7in5-v2-old': { moduleMm: '1.22', symbolMm: '60', charsMax: 512 },
@@ -150,13 +156,13 @@ describe('the scan report of every panel that has a driver', () => {
     expect(Object.keys(table).sort()).toEqual([...EINK_MODELS].sort())
   })
 
-  test.each(Object.entries(table))('%s at every rotation', (name, { moduleMm, symbolMm, charsMax }) => {
+  test.each(Object.entries(table))('%s at every rotation', (name, { moduleMm, symbolMm, standingMm = symbolMm, charsMax }) => {
     for (const rotation of ROTATIONS) {
       const panel = einkPanel(name, rotation)
       const { problems, report } = check({}, panel)
       expect(problems).toEqual([])
       expect(report[0]).toBe(`panel      ${name} at rotation ${rotation}, ${panel.widthPx} x ${panel.heightPx} dots, ${panel.pitchMm} mm apart`)
-      expect(report.join('\n')).toMatch(new RegExp(`module     ${moduleMm} mm \\(at least 0.38\\), [0-9]+ dots\nsymbol     ${symbolMm} mm, quiet zone 4 modules of white, [0-9.]+ mm\ncarries    codes of up to ${charsMax} characters\ndistance   scans best from about [0-9]+ cm`))
+      expect(report.join('\n')).toMatch(new RegExp(`module     ${moduleMm} mm \\(at least 0.38\\), [0-9]+ dots\nsymbol     ${panel.heightPx > panel.widthPx ? standingMm : symbolMm} mm, quiet zone 4 modules of white, [0-9.]+ mm\ncarries    codes of up to ${charsMax} characters\ndistance   scans best from about [0-9]+ cm`))
       expect(check({ method: 'promptpay' }, panel).problems).toEqual([])
       expect(longestText(panel)).toBe(charsMax)
     }
