@@ -6,6 +6,7 @@ import type { Problem } from '../firmware-config/problems.js'
 import type { Config, Identity } from '../firmware-config/schema.js'
 import { undrawable } from './glyphs.js'
 import { PAYLOAD_CHARS_MAX } from './protocol/payload.js'
+import { CONTRAST_MIN, contrastOn } from './legibility.js'
 import { isKeyPair } from './protocol/seal.js'
 import { PAYMENT_METHODS, type PaymentMethodName } from './protocol/payment-method.js'
 import { type CodePlan, type CodeRefusal, MODULE_MM_MIN } from './qr.js'
@@ -58,9 +59,16 @@ export function checkTogether(
       ...(site.mark === undefined ? [] : [`mark       ${code.mark === undefined
         ? 'has no room in such a code on this panel, which stays plain' : `${code.mark.modules} modules wide in the middle`}`]),
       `carries    codes of up to ${longestCode(plan)} characters`,
+      ...contrastLine(profile.panel),
       `distance   scans best from about ${(comfortableMm / 10).toFixed(0)} cm`,
     ],
   }
+}
+
+/** Of glass; pictures in a folder have what their viewer gives them. */
+function contrastLine({ driver }: Config['profile']['panel']): readonly string[] {
+  if (driver !== 'eink' && driver !== 'framebuffer') return []
+  return [`contrast   at least ${contrastOn(driver).ratio.toFixed(1)} to 1 when new (text needs ${CONTRAST_MIN})`]
 }
 
 /** How long a code's text may be on this panel, in the letters that take the most room (bytes, as lower case does). */

@@ -15,3 +15,20 @@ export const readableMm = (letterPx: number, pitchMm: number): number => letterP
 export function contrastRatio(darker: number, lighter: number): number {
   return (lighter + 0.05) / (darker + 0.05)
 }
+
+/** Asked of text, by EN 301 549, 9.1.4.3 (WCAG 2.1, 1.4.3). */
+export const CONTRAST_MIN = 4.5
+/** Share of the white that the black must lack, for a camera: what customer screens are accepted from. */
+export const DEPTH_MIN = 0.7
+
+/**
+ * How many times more light white gives back than black, at the least: for e-ink what the makers' sheets promise indoors at
+ * 25 degrees; for an LCD, in a lit room, a good deal less than they do. Not measured here; a worn or cold panel has less.
+ */
+export const GLASS_CONTRAST = { eink: 8, framebuffer: 20 } as const
+
+/** Of ink and ground on that glass: by WCAG, and as a share (white less black, of both together). */
+export const contrastOn = (glass: keyof typeof GLASS_CONTRAST): { readonly ratio: number; readonly depth: number } => {
+  const times = GLASS_CONTRAST[glass]
+  return { ratio: contrastRatio(1 / times, 1), depth: (times - 1) / (times + 1) }
+}

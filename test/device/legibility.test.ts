@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { contrastRatio, letterMmAt, readableMm } from '../../device/legibility.js'
+import { CONTRAST_MIN, contrastOn, contrastRatio, DEPTH_MIN, letterMmAt, readableMm } from '../../device/legibility.js'
 
 describe('letters of 0.7 degrees', () => {
   // The table of EN 301 549, 5.1.4, as the terminal's papers quote it.
@@ -16,6 +16,15 @@ describe('letters of 0.7 degrees', () => {
 describe('contrast', () => {
   test('of ink and ground on an LCD is the highest there is', () => {
     expect(contrastRatio(0, 1)).toBeCloseTo(21, 9)
+  })
+
+  test.each(['eink', 'framebuffer'] as const)('of ink and ground is enough for text, and for a camera: %s', (glass) => {
+    expect(contrastOn(glass).ratio).toBeGreaterThanOrEqual(CONTRAST_MIN)
+    expect(contrastOn(glass).depth).toBeGreaterThanOrEqual(DEPTH_MIN)
+  })
+
+  test('on e-ink is six to one, as the standard counts it', () => {
+    expect(contrastOn('eink').ratio).toBeCloseTo(6, 9)
   })
 
   test('of a grey on the same grey is none', () => {
