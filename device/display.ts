@@ -20,6 +20,8 @@ const PANEL_RETRY_MS = 2_000
 /** A panel may die between two sales, and the next must not begin on it. */
 const PANEL_CHECK_MS = 60_000
 const PANEL_USUAL_MS = 10_000
+/** Until it draws again: whatever a broken wire makes it say. */
+const COMPLAINTS_MAX = 10
 
 export interface Display {
   show(view: View, sale: string | undefined): void
@@ -52,8 +54,8 @@ export function createDisplay({ hardware: { panel, lamps }, renderer, clock, log
   let codeFault = false
   let retryAt = 0
   let callOffCheck = (): void => undefined
-  /** Said once, not at every try: a panel may be missing for days. */
-  let complaint = ''
+  /** Each said once, not at every try: a panel may be missing for days. */
+  const complaints = new Set<string>()
 
   async function drawLatest(): Promise<void> {
     while (wanted !== undefined && wanted.key !== shown?.key) {
@@ -64,7 +66,9 @@ export function createDisplay({ hardware: { panel, lamps }, renderer, clock, log
         complain(error)
         shown = undefined // It may have failed before, after, or halfway.
         retryLater()
-        if (drawn.sale !== undefined) events.codeNotShown(drawn.sale)
+        // The picture that failed may be an earlier one: the code that waits behind it is not shown either.
+        const sale = wanted?.sale ?? drawn.sale
+        if (sale !== undefined) events.codeNotShown(sale)
         return
       }
     }
@@ -136,8 +140,10 @@ export function createDisplay({ hardware: { panel, lamps }, renderer, clock, log
   }
 
   function complain(error: unknown): void {
-    if (String(error) !== complaint) log.error({ error }, 'panel fault')
-    complaint = String(error)
+    const complaint = String(error)
+    if (complaints.has(complaint) || complaints.size >= COMPLAINTS_MAX) return
+    complaints.add(complaint)
+    log.error({ error }, 'panel fault')
   }
 
   function retryLater(): void {
@@ -150,7 +156,7 @@ export function createDisplay({ hardware: { panel, lamps }, renderer, clock, log
     if (panelFault === fault) return
     panelFault = fault
     if (!fault) {
-      complaint = ''
+      complaints.clear()
       log.info('panel draws again')
     }
     events.changed()

@@ -40,7 +40,9 @@ export function openEinkPanel({ model, rotation, bus, clock, log }: EinkPanelOpt
   let waiting: Waiting | undefined
   /** Undefined: nobody can know. */
   let glass: Glass | undefined
-  let controller: 'unknown' | 'awake' | 'asleep' = 'unknown'
+  let controller: 'unknown' | 'failed' | 'awake' | 'asleep' = 'unknown'
+  /** It has done something to its end since a failure was last warned of: one that is torn off for days is no news. */
+  let hasWorked = false
   /** The last picture that was asked for, once it stands there. */
   let standing: NativePicture | undefined
   let scrubbedAt = clock.now()
@@ -111,7 +113,7 @@ export function openEinkPanel({ model, rotation, bus, clock, log }: EinkPanelOpt
   }
 
   async function sleep(): Promise<void> {
-    if (controller === 'unknown') await wake()
+    await wake()
     await runSteps(chip.sleep(), { model, bus, clock }, REFRESH_MS_MIN)
     controller = 'asleep'
     if (glass !== undefined) glass = { ...glass, remembered: chip.remembersAsleep ?? false }
@@ -146,23 +148,31 @@ export function openEinkPanel({ model, rotation, bus, clock, log }: EinkPanelOpt
   /** Whatever fails is tried once more from reset; after a second failure the next picture begins there. */
   async function twice(task: () => Promise<void>): Promise<void> {
     const once = (): Promise<void> => task().catch((error: unknown) => {
-      controller = 'unknown'
+      controller = 'failed'
       glass = undefined
       throw error
     })
     await once().catch((error: unknown) => {
-      log.warn({ panel: name, err: error }, 'panel failed, tried again from reset')
+      log[hasWorked ? 'warn' : 'debug']({ panel: name, err: error }, 'panel failed, tried again from reset')
+      hasWorked = false
       return once()
     })
+    hasWorked = true
+  }
+
+  /**
+   * Asleep, if it listens. One that has failed, twice most likely, would only let wait whoever heard of it: a reset takes
+   * the high voltage off as well, and takes no time.
+   */
+  async function letGo(): Promise<void> {
+    if (controller === 'failed') await runSteps(chip.wake().filter(({ step }) => step === 'reset'), { model, bus, clock }, REFRESH_MS_MIN)
+    else if (controller !== 'asleep') await twice(sleep)
   }
 
   async function shutDown(): Promise<void> {
     callOffRest()
     await worked
-    if (controller !== 'asleep') {
-      const failed = controller === 'unknown' // Twice, most likely: whoever heard of it waits for this to end.
-      await (failed ? sleep() : twice(sleep)).catch((error: unknown) => log.error({ panel: name, err: error }, 'panel could not be put to sleep'))
-    }
+    await letGo().catch((error: unknown) => log[hasWorked ? 'error' : 'debug']({ panel: name, err: error }, 'panel could not be put to sleep'))
     await bus.close()
   }
 

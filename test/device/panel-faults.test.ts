@@ -70,7 +70,7 @@ async function open(model: EinkModel) {
   await clock.pass(20_000)
 
   return {
-    terminal, clock, emulator, lamps, register, link,
+    terminal, clock, emulator, lamps, register, link, said,
     faults: () => said.filter(({ msg }) => msg === 'panel fault').map((fault) => JSON.stringify(fault)),
     become: (now: Wires) => { wires = now },
     async ask(amount: string): Promise<unknown> {
@@ -158,6 +158,28 @@ describe('a panel that dies', () => {
     expect(new Set(link.sent.map(({ id }) => id)).size).toBe(1) // Of the sale that was before it.
     expect(register.answers).toEqual([])
     expect(lamps).not.toContain('paid')
+  })
+
+  test('under an earlier picture ends the sale whose code waits behind it, without a try of the code itself', async () => {
+    const { clock, emulator, link, ask } = await open(MODEL)
+    await ask('25.00')
+    await clock.pass(300) // "Please wait" is on its way.
+    emulator.stickBusy(true)
+    const stuckAt = clock.now()
+    link.offer('https://qr.example/2816660400921234567890')
+    const closing = (): boolean => link.sent.some(({ type }) => type === 'sale.close')
+    while (!closing() && clock.now() < stuckAt + 60_000) await clock.pass(100)
+    expect(closing()).toBe(true)
+    // The rest of one refresh (fast: 8.2 s), a second try that ends at its reset (2 s), and not a third.
+    expect(clock.now() - stuckAt).toBeLessThan(10_500)
+  })
+
+  test('and stays dead for an hour leaves some lines in the log, not thousands', async () => {
+    const { clock, become, said } = await open(MODEL)
+    const before = said.length
+    become('unplugged')
+    await clock.pass(HOUR_MS)
+    expect(said.slice(before).length).toBeLessThan(10)
   })
 })
 

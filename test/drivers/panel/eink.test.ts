@@ -57,11 +57,11 @@ interface Shop {
   ways(): readonly string[]
 }
 
-function open(options: Partial<ToyModelOptions> = {}): Shop {
+function open(options: Partial<ToyModelOptions> = {}, said = log): Shop {
   const model = toyModel({ size: SIZE, ...options })
   const clock = createGlassClock()
   const glass = createToyGlass(model, clock)
-  const panel = openEinkPanel({ model, rotation: 0, bus: glass, clock, log })
+  const panel = openEinkPanel({ model, rotation: 0, bus: glass, clock, log: said })
   return {
     clock,
     glass,
@@ -327,6 +327,21 @@ describe('a panel that does not answer', () => {
     expect(glass.visible()).toEqual(numbered(3))
   })
 
+  test('a second try is warned of once, and again only after the panel has worked', async () => {
+    const said: string[] = []
+    const { draw, panel, glass, clock } = open({}, pino({ level: 'info' }, { write: (line: string) => { said.push(line) } }))
+    await draw(numbered(0))
+    glass.connect(false)
+    for (let number = 1; number < 20; number++) await settled(clock, outcome(panel.draw(numbered(number))))
+    expect(said).toHaveLength(1)
+    expect(said[0]).toContain('panel failed, tried again from reset')
+    glass.connect(true)
+    await draw(numbered(20))
+    glass.failNext(1)
+    await draw(numbered(21))
+    expect(said).toHaveLength(2)
+  })
+
   test('whatever the wires throw, it is a DriverError that names model and command', async () => {
     const { panel, glass, clock } = open()
     glass.failNext(2, new Error('EIO'))
@@ -583,6 +598,18 @@ describe('closing', () => {
     for (const { clock, panel } of [asleep, unknown]) await settled(clock, panel.close())
     expect([asleep.glass.resets(), unknown.glass.resets()]).toEqual([1, 1])
     expect([asleep.glass.isAsleep(), unknown.glass.isAsleep()]).toEqual([true, true])
+  })
+
+  test('does not wait for a panel that was just found dead; its high voltage goes off by a reset', async () => {
+    const { panel, clock, glass, draw } = open()
+    await draw(numbered(1))
+    glass.stick(true)
+    await settled(clock, outcome(panel.draw(numbered(2))))
+    const [foundDeadAt, resets] = [clock.now(), glass.resets()]
+    await settled(clock, panel.close())
+    expect(clock.now() - foundDeadAt).toBeLessThan(100)
+    expect(glass.resets()).toBe(resets + 1)
+    expect(glass.isClosed()).toBe(true)
   })
 
   test('ends on a dead panel, too', async () => {
