@@ -14,6 +14,8 @@ export interface Stopwatch {
   nextCode(): Promise<{ readonly at: number; readonly payload: string }>
   /** When the lamps next show this. */
   nextLamps(pattern: LampPattern): Promise<number>
+  /** What the lamps show now; undefined before the first word of them. */
+  lampsNow(): LampPattern | undefined
   /** When the first picture came. */
   firstPicture(): Promise<number>
   close(): Promise<void>
@@ -27,9 +29,10 @@ export async function startStopwatch(): Promise<Stopwatch> {
   const address = server.address()
   if (typeof address === 'string' || address === null) throw new Error('the stopwatch has no port')
 
-  const codes = createWaiting<{ at: number; payload: string }>()
-  const lamps = createWaiting<{ at: number; pattern: LampPattern }>()
-  const pictures = createWaiting<number>()
+  const codes = createWaiting<{ at: number; payload: string }>('code')
+  const lamps = createWaiting<{ at: number; pattern: LampPattern }>('word of the lamps')
+  const pictures = createWaiting<number>('picture')
+  let lit: LampPattern | undefined
   let terminal: WebSocket | undefined
 
   server.on('connection', (socket) => {
@@ -38,7 +41,9 @@ export async function startStopwatch(): Promise<Stopwatch> {
       const at = performance.now()
       if (!isBinary) {
         const message = readMessage(HardwareMessage, textOf(data))
-        if (message?.type === 'lamps') lamps.tell({ at, pattern: message.pattern })
+        if (message?.type !== 'lamps') return
+        lit = message.pattern
+        lamps.tell({ at, pattern: message.pattern })
         return
       }
       const picture = unpackFrame(bytesOf(data))
@@ -55,6 +60,7 @@ export async function startStopwatch(): Promise<Stopwatch> {
     press: (input) => { terminal?.send(JSON.stringify({ type: 'input', input })) },
     nextCode: () => codes.next(() => true),
     nextLamps: async (pattern) => (await lamps.next((seen) => seen.pattern === pattern)).at,
+    lampsNow: () => lit,
     firstPicture: () => pictures.next(() => true),
     async close() {
       for (const client of server.clients) client.terminate()
@@ -69,7 +75,7 @@ interface Waiting<T> {
   tell(seen: T): void
 }
 
-function createWaiting<T>(): Waiting<T> {
+function createWaiting<T>(what: string): Waiting<T> {
   const waiting = new Set<(seen: T) => void>()
   return {
     wanted: () => waiting.size > 0,
@@ -77,7 +83,7 @@ function createWaiting<T>(): Waiting<T> {
     next: (matches) => new Promise((resolve, reject) => {
       const late = setTimeout(() => {
         waiting.delete(look)
-        reject(new Error(`nothing came in ${WAIT_MS} ms`))
+        reject(new Error(`no ${what} came that was waited for, in ${WAIT_MS} ms`))
       }, WAIT_MS)
       const look = (seen: T): void => {
         if (!matches(seen)) return
