@@ -42,13 +42,13 @@ export const SSD16XX_GLASSES: Readonly<Record<string, Ssd16xxGlass>> = {
   },
   'waveshare-2in7-v2': { ...down, controller: 'SSD1680', widthPx: 176, heightPx: 264, ms: { full: 4_000, fast: 1_627, partial: 459 } },
   'waveshare-1in54-v2': { ...down, controller: 'SSD1681', widthPx: 200, heightPx: 200, ms: { full: 4_000, fast: 1_907, partial: 459 } },
-  'waveshare-4in2-v2': { ...down, controller: 'SSD1683', widthPx: 400, heightPx: 300, ms: { full: 3_500, fast: 1_140, partial: 358 } },
+  'waveshare-4in2-v2': { ...down, controller: 'SSD1683', widthPx: 400, heightPx: 300, ms: { full: 4_000, fast: 1_140, partial: 358 } },
   'waveshare-4in26': {
     ...down, controller: 'SSD1677', widthPx: 800, heightPx: 480, gatesUpwards: true, gateFlags: 0x02,
     ms: { full: 4_000, fast: 1_567, partial: 500 },
   },
   'inky-what': {
-    ...down, controller: 'SSD1683', widthPx: 400, heightPx: 300, ownPartial: false, ms: { full: 8_000, fast: undefined, partial: 0 },
+    ...down, controller: 'SSD1683', widthPx: 400, heightPx: 300, ownPartial: false, ms: { full: 12_500, fast: undefined, partial: 0 },
   },
   'waveshare-2in9-v1': {
     ...down, controller: 'IL3820', widthPx: 128, heightPx: 296, ownPartial: false, ms: { full: 1_575, fast: undefined, partial: 412 },

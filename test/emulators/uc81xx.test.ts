@@ -277,7 +277,7 @@ describe('the controller', () => {
     const last = emulator.glass()
     const steps = [...chip.wake(), ...chip.full(picture)]
     const refresh = steps.findIndex((step) => isCommand(step, 0x12))
-    await run([...steps.slice(0, refresh + 1), { step: 'pause', ms: 3_990 }])
+    await run([...steps.slice(0, refresh + 1), { step: 'pause', ms: 4_090 }])
     expect(emulator.glass()).toEqual(last)
     await emulator.clock.pause(10)
     expect(Buffer.from(inverted(emulator.glass().bits)).equals(picture.bits)).toBe(true)

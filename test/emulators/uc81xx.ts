@@ -20,7 +20,7 @@ export interface Uc81xxGlass {
 /** Dots, times and waveforms as GxEPD2 lists them for these panels. */
 export const UC81XX_GLASSES: Readonly<Record<string, Uc81xxGlass>> = {
   'waveshare-7in5-v2': {
-    controller: 'UC8179', widthPx: 800, heightPx: 480, fullMs: 4_000, registerMs: 1_584,
+    controller: 'UC8179', widthPx: 800, heightPx: 480, fullMs: 4_100, registerMs: 1_584,
     forced: new Map([[0x5a, { kind: 'fast', ms: 1_171 }], [0x6e, { kind: 'partial', ms: 435 }]]),
   },
   'waveshare-7in5-v2-old': {

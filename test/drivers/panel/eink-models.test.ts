@@ -13,7 +13,7 @@ import { createGlassClock, type GlassClock } from '../../fakes/eink-glass.js'
 interface Emulator {
   readonly bus: PanelBus
   readonly violations: readonly string[]
-  readonly refreshes: { readonly full: number; readonly fast: number; readonly partial: number }
+  readonly refreshes: { readonly full: number; readonly fast: number; readonly partial: number; readonly msOnGlass: number }
   readonly asleep: boolean
   glass(): Frame
   stickBusy(stuck: boolean | 'until reset'): void
@@ -77,6 +77,15 @@ describe.each(MODELS)('%s', (_, model) => {
     await closing
     expect(emulator.asleep).toBe(true)
     expect(emulator.violations).toEqual([])
+  })
+
+  test('takes as long over a full refresh on its glass as the table says', async () => {
+    const clock = createGlassClock()
+    const emulator = emulated(model, clock)
+    const drawn = openEinkPanel({ model, rotation: 0, bus: emulator.bus, clock, log }).draw(picture(model, 0, 1))
+    await clock.pass(20_000)
+    await drawn
+    expect(emulator.refreshes.msOnGlass).toBe(model.fullMs)
   })
 })
 
