@@ -14,23 +14,38 @@ import { loadReader, readBack } from '../../device/qr.js'
 import { createRenderer } from '../../device/render.js'
 import type { View } from '../../device/view.js'
 import { type Frame, type PanelSize, strideBytes } from '../../drivers/driver.js'
+import { uprightSize } from '../../drivers/panel/eink-chip.js'
+import { SSD16XX_MODELS } from '../../drivers/panel/ssd16xx.js'
+import { UC81XX_MODELS } from '../../drivers/panel/uc81xx.js'
 import { compareOnGlass } from './on-glass.js'
 
+const EINK_MODELS: Readonly<Record<string, string>> = {
+  '2.13 inch e-ink': 'waveshare-2in13-v4', '2.9 inch e-ink': 'waveshare-2in9-v2', '2.7 inch e-ink': 'waveshare-2in7-v2',
+  '1.54 inch e-ink': 'waveshare-1in54-v2', '4.2 inch e-ink': 'waveshare-4in2-v2', '7.5 inch e-ink': 'waveshare-7in5-v2',
+}
+
 const PANELS: Readonly<Record<string, PanelSize>> = {
-  '2.13 inch e-ink': { widthPx: 250, heightPx: 122, pitchMm: 0.194 },
-  '2.9 inch e-ink': { widthPx: 296, heightPx: 128, pitchMm: 0.226 },
-  '2.7 inch e-ink': { widthPx: 264, heightPx: 176, pitchMm: 0.217 },
-  '1.54 inch e-ink': { widthPx: 200, heightPx: 200, pitchMm: 0.138 },
-  '4.2 inch e-ink': { widthPx: 400, heightPx: 300, pitchMm: 0.212 },
-  '7.5 inch e-ink': { widthPx: 800, heightPx: 480, pitchMm: 0.204 },
+  ...Object.fromEntries(Object.entries(EINK_MODELS).map(([title, name]) => [title, sizeOf(name)])),
   '3.5 inch LCD': { widthPx: 480, heightPx: 320, pitchMm: 0.153 },
+}
+
+/** As it lies on a counter. */
+function sizeOf(name: string): PanelSize {
+  const model = [...SSD16XX_MODELS, ...UC81XX_MODELS].find((each) => each.name === name)
+  if (model === undefined) throw new Error(`no panel ${name}`)
+  return uprightSize(model, model.native.widthPx < model.native.heightPx ? 90 : 0)
 }
 
 const payloadOf = (number: number): string => `https://qr.alipayplus.com/2816660400${String(number).padStart(10, '0')}abcDEF7719XyZ`
 
+/** Every round another sale, at another moment of it: a line that stands there already costs nothing. */
+const minorOf = (number: number): number => 2_500 + 37 * number
+const referenceOf = (number: number): string => (7 * 36 ** 5 + 7_919 * 36 * number).toString(36).toUpperCase()
+const secondsLeftOf = (number: number): number => 15 * (1 + number % 8)
+
 const scanToPay = (number: number): View => ({
-  screen: 'scan to pay', lamps: 'waiting', payload: payloadOf(number), method: 'alipayplus_mpm', secondsLeft: 120,
-  amount: { minor: 2_500, currency: 'THB' }, reference: 'K7M4QP',
+  screen: 'scan to pay', lamps: 'waiting', payload: payloadOf(number), method: 'alipayplus_mpm', secondsLeft: secondsLeftOf(number),
+  amount: { minor: minorOf(number), currency: 'THB' }, reference: referenceOf(number),
 })
 
 type Draw = (number: number) => Frame
@@ -50,7 +65,7 @@ function floor(size: PanelSize, modulePx: number): Draw {
     modules.forEach((row, y) => {
       row.forEach((dark, x) => { if (dark) context.fillRect((x + 3) * modulePx, (y + 3) * modulePx, modulePx, modulePx) })
     })
-    LINES.forEach((text, line) => {
+    linesOf(number).forEach((text, line) => {
       context.font = `${10 + 2 * line}px "DejaVu Sans", "Loma"`
       context.fillText(text, (modules.length + 8) * modulePx, 16 * (line + 1))
     })
@@ -58,7 +73,9 @@ function floor(size: PanelSize, modulePx: number): Draw {
   }
 }
 
-const LINES = ['Baan Kafae', 'สแกนเพื่อจ่าย', 'Scan to pay', 'THB', '25.00', 'K7M4QP']
+const linesOf = (number: number): readonly string[] => [
+  'Baan Kafae', 'สแกนเพื่อจ่าย', 'Scan to pay', 'THB', (minorOf(number) / 100).toFixed(2), referenceOf(number), `${secondsLeftOf(number)} s`,
+]
 
 function pack(ink: Buffer, inkStride: number, { widthPx, heightPx }: PanelSize): Frame {
   const stride = strideBytes(widthPx)
@@ -107,7 +124,7 @@ async function comparePictures(rounds: number): Promise<void> {
 }
 
 async function measureMemory(frames: number): Promise<void> {
-  const draw = ours({ widthPx: 800, heightPx: 480, pitchMm: 0.204 })
+  const draw = ours(sizeOf('waveshare-7in5-v2'))
   const before = process.memoryUsage().rss
   let peak = before
   for (let frame = 0; frame < frames; frame++) {
