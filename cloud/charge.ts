@@ -106,6 +106,11 @@ export type Event =
       readonly type: 'close asked'; readonly terminal: string; readonly order: Order; readonly request: string
       readonly reason: CloseReason; readonly showing: string | null
     }
+  /** The terminal was told that it is paid, and does not know whether the goods came out. */
+  | {
+      readonly type: 'goods in doubt'; readonly terminal: string; readonly order: Order; readonly request: string
+      readonly showing: string | null
+    }
   /** The terminal started anew and knows nothing of this sale. */
   | { readonly type: 'terminal forgot' }
   /** The sweeper came across a charge that carries this sale. */
@@ -194,6 +199,8 @@ export const initial: State = { phase: 'none' }
 
 export function step(state: State, event: Event, given: Given): Step {
   switch (event.type) {
+    case 'goods in doubt':
+      return goodsInDoubt(state, event, given)
     case 'refunds listed':
     case 'refunds unanswered':
     case 'refund made':
@@ -224,7 +231,18 @@ export function step(state: State, event: Event, given: Given): Step {
   }
 }
 
-type PhaseEvent = Exclude<Event, ReversalEvent>
+type PhaseEvent = Exclude<Event, ReversalEvent | { readonly type: 'goods in doubt' }>
+
+/**
+ * Whatever our own records say, a person must look. To us this is a close: a gateway that lost its records must not offer
+ * again what was paid once, and the request is answered by the verdict and by nothing else.
+ */
+function goodsInDoubt(state: State, { type: _, ...said }: Extract<Event, { type: 'goods in doubt' }>, given: Given): Step {
+  const next = phaseStep(state, { ...said, type: 'close asked', reason: 'expired' }, given)
+  const { sale, amountMinor, currency } = said.order
+  const reason = 'paid, and the terminal does not know whether the goods came out'
+  return { ...next, concerns: [...next.concerns, { key: `undelivered ${sale}`, charge: said.showing, amountMinor, currency, reason }] }
+}
 
 function phaseStep(state: State, event: PhaseEvent, given: Given): Step {
   switch (state.phase) {

@@ -146,6 +146,8 @@ export function createGateway({ store, link, effects, seal, createOpener, terms,
         return request(message, {
           type: 'close asked', terminal, order: message.order, request: message.id, reason: message.reason, showing: message.charge,
         })
+      case 'sale.undelivered':
+        return request(message, { type: 'goods in doubt', terminal, order: message.order, request: message.id, showing: message.charge })
     }
   }
 

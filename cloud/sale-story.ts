@@ -121,6 +121,7 @@ const CAUSES: Readonly<Record<string, string>> = {
   'sale opened': 'the terminal asked for the charge again',
   'sale asked after': 'the terminal asked how it stands',
   'close asked': 'the terminal asked to close it',
+  'goods in doubt': 'the terminal does not know whether the goods came out',
   'terminal forgot': 'the terminal started anew and knew nothing of it',
   restarted: 'the gateway started anew and took it up where it stood',
   'create refused': 'the payment API made no charge',

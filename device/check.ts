@@ -5,11 +5,13 @@
 import type { Problem } from '../firmware-config/problems.js'
 import type { Config, Identity } from '../firmware-config/schema.js'
 import { undrawable } from './glyphs.js'
+import { type Amount, parseAmount } from './protocol/money.js'
 import { PAYLOAD_CHARS_MAX } from './protocol/payload.js'
 import { CONTRAST_MIN, contrastOn } from './legibility.js'
 import { isKeyPair } from './protocol/seal.js'
-import { PAYMENT_METHODS, type PaymentMethodName } from './protocol/payment-method.js'
+import { PAYMENT_METHODS, type PaymentMethodName, refuseAmount } from './protocol/payment-method.js'
 import { type CodePlan, type CodeRefusal, MODULE_MM_MIN } from './qr.js'
+import { refusePulses } from './sale.js'
 import { type Language, textsOf, WORDS } from './words.js'
 
 /** As long as each grammar's codes usually are, and with their letters: a code of figures alone would be a smaller one. */
@@ -17,6 +19,21 @@ export const TYPICAL_PAYLOAD: Readonly<Record<PaymentMethodName, string>> = {
   alipayplus_mpm: `https://order.example/${'x'.repeat(78)}`,
   promptpay: '00020101021230590016A00000067701011201150994000165501000216K7M4QP2' +
     'XAB12CD34530376454072500.005802TH5921Baan Kafae Chiang Mai6304B686',
+}
+
+/** What a site's amounts mean in its currency. Text that means nothing there is left out: `check` has refused it. */
+export function amountsOf({ prices, usual, currency }: Pick<Config['site'], 'prices' | 'usual' | 'currency'>): {
+  readonly prices: ReadonlyMap<string, Amount>; readonly usual: { readonly fromMinor: number; readonly toMinor: number } | undefined
+} {
+  const minor = (text: string | undefined): number | undefined => (text === undefined ? undefined : parseAmount(text, currency)?.minor)
+  const priced = Object.entries(prices).flatMap(([name, text]) => {
+    const amount = parseAmount(text, currency)
+    return amount === undefined ? [] : [[name, amount] as const]
+  })
+  return {
+    prices: new Map(priced),
+    usual: usual === undefined ? undefined : { fromMinor: minor(usual.from) ?? 0, toMinor: minor(usual.to) ?? Infinity },
+  }
 }
 
 export interface Checked {
@@ -39,6 +56,7 @@ export function checkTogether(
     const able = Object.keys(method.wallets).join(', ')
     problems.push({ path: 'site.country', problem: `${method.title} has no wallets in ${site.country}`, hint: `it has them in ${able}` })
   }
+  problems.push(...checkPrices(site, profile))
   if (disputedSize !== undefined) {
     problems.push({ path: 'profile.panel', problem: `is not as large as it says: ${disputedSize}`, hint: 'give it the size of the panel, or name the panel that it is' })
     return { problems, report: () => [] } // Whether the code fits would be said of a panel that is not there.
@@ -64,6 +82,42 @@ export function checkTogether(
     ],
   }
 }
+
+/** Every button has a price that can be charged and let out, and every price a button. */
+function checkPrices({ prices, usual, currency, method }: Config['site'], { buttons, release }: Config['profile']): readonly Problem[] {
+  const names = buttons.driver === 'gpio' ? Object.keys(buttons.buttons) : []
+  const amounts = [...Object.entries(prices).map(([name, text]) => ['prices', name, text] as const),
+    ...Object.entries(usual ?? {}).map(([name, text]) => ['usual', name, text ?? ''] as const)]
+  return [
+    ...names.filter((name) => !(name in prices)).map((name) => ({ path: `site.prices.${name}`, problem: 'is missing: the profile has a button of that name' })),
+    ...Object.keys(prices).filter((name) => !names.includes(name)).map((name) => ({ path: `site.prices.${name}`, problem: 'is of no button of the profile' })),
+    ...amounts.flatMap(([of, name, text]) => {
+      const amount = parseAmount(text, currency)
+      const refusal = of === 'prices' && amount !== undefined ? refuseToSell(method, amount, release) : undefined
+      const problem = amount === undefined ? `is not an amount of ${currency} (found "${text}")` : refusal
+      return problem === undefined ? [] : [{ path: `site.${of}.${name}`, problem }]
+    }),
+    ...checkUsual(amountsOf({ prices, usual, currency }).usual),
+    ...checkPulses(method, currency, release),
+  ]
+}
+
+/** Why the terminal would refuse this amount whenever it is asked for. */
+const refuseToSell = (method: PaymentMethodName, amount: Amount, release: Config['profile']['release']): string | undefined =>
+  (refuseAmount(method, amount) ?? (release.driver === 'none' ? undefined : refusePulses(amount, release)))?.text
+
+/** Some amount must be within the limits of the method, and in whole pulses. */
+function checkPulses(method: PaymentMethodName, currency: Amount['currency'], release: Config['profile']['release']): readonly Problem[] {
+  const minMinor = PAYMENT_METHODS[method].limits[currency]?.minMinor
+  if (release.driver === 'none' || release.pulses === 'one' || minMinor === undefined) return []
+  const { perMinor } = release.pulses
+  const refusal = refuseToSell(method, { minor: Math.ceil(minMinor / perMinor) * perMinor, currency }, release)
+  return refusal === undefined ? [] : [{ path: 'profile.release.pulses', problem: `nothing can be sold: ${refusal}` }]
+}
+
+const checkUsual = (usual: ReturnType<typeof amountsOf>['usual']): readonly Problem[] =>
+  (usual === undefined || usual.fromMinor <= usual.toMinor ? []
+    : [{ path: 'site.usual', problem: 'begins above its end: every amount would be asked about', hint: 'exchange "from" and "to"' }])
 
 /** Of glass; pictures in a folder have what their viewer gives them. */
 function contrastLine({ driver }: Config['profile']['panel']): readonly string[] {

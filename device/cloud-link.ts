@@ -23,6 +23,7 @@ export type SaleRequest =
       readonly type: 'sale.close'; readonly id: string; readonly order: Order; readonly charge: string | null
       readonly reason: CloseReason
     }
+  | { readonly type: 'sale.undelivered'; readonly id: string; readonly order: Order; readonly charge: string | null }
 
 export interface CloudLink {
   start(deliver: (event: LinkEvent) => void): Promise<void>

@@ -8,11 +8,11 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Logger } from 'pino'
 import { v7 as uuidv7 } from 'uuid'
-import { disputedSize, type OpenHardware, openHardware } from '../drivers/open.js'
+import { disputedSize, makeSafe, type OpenHardware, openHardware } from '../drivers/open.js'
 import { configHash, loadConfig } from '../firmware-config/load.js'
 import { formatProblems, type Problem } from '../firmware-config/problems.js'
 import type { Config } from '../firmware-config/schema.js'
-import { checkIdentity, checkLetters, checkTogether } from './check.js'
+import { amountsOf, checkIdentity, checkLetters, checkTogether } from './check.js'
 import { monotonicClock } from './clock.js'
 import { createCloudLink } from './cloud-link.js'
 import { claimJournal, type Journal, type JournalClaim } from './journal.js'
@@ -23,6 +23,7 @@ import { createOpener, createSeal } from './protocol/seal.js'
 import { DownMessage } from './protocol/wire.js'
 import { loadReader } from './qr.js'
 import { blankFrame, createRenderer, type Renderer } from './render.js'
+import type { ReleaseTerms } from './sale.js'
 import { createTerminal, type Terminal } from './terminal.js'
 
 /** As systemd's EX_IOERR and EX_CONFIG, which the unit's restart rules tell apart. */
@@ -33,11 +34,7 @@ const STOP_MS = 12_000
 
 async function openTerminal({ config, renderer }: Checked, log: Logger): Promise<{ terminal: Terminal; close: () => Promise<void> }> {
   const clock = monotonicClock
-  const stop = (): boolean => process.kill(process.pid, 'SIGINT')
-  const open = (): Promise<OpenHardware> => openHardware(config.profile, {
-    log, stdin: process.stdin, interrupt: stop, now: () => clock.now(), alarm: (at, ring) => clock.alarm(at, ring), random: Math.random,
-  })
-  const { hardware, journal } = await openBox(config.journal, open, log)
+  const { hardware, journal } = await openBox(config.journal, () => openParts(config.profile, log), log)
   const { identity } = config
   const link = createCloudLink({
     terminal: identity.terminal, transport: createMqttTransport(identity),
@@ -51,8 +48,9 @@ async function openTerminal({ config, renderer }: Checked, log: Logger): Promise
     return last.phase === 'idle' || last.phase === 'settled' ? [] : [last.sale.id]
   }
   const { currency, method } = config.site
+  const { prices, usual } = amountsOf(config.site)
   const terminal = createTerminal({
-    hardware, journal, link, renderer, terms: { currency, method }, clock, wallMs: () => Date.now(),
+    hardware, journal, link, renderer, terms: { currency, method, usual, release: releaseTerms(config.profile) }, prices, clock, wallMs: () => Date.now(),
     mint: { id: () => uuidv7(), nonce: () => randomBytes(16).toString('hex') },
     fatal: (error) => {
       log.fatal({ error }, 'journal could not be written')
@@ -67,6 +65,26 @@ async function openTerminal({ config, renderer }: Checked, log: Logger): Promise
       await hardware.close()
       journal.close()
     },
+  }
+}
+
+const openParts = (profile: Config['profile'], log: Logger): Promise<OpenHardware> => openHardware(profile, {
+  log, stdin: process.stdin, interrupt: () => process.kill(process.pid, 'SIGINT'),
+  now: () => monotonicClock.now(), alarm: (at, ring) => monotonicClock.alarm(at, ring), random: Math.random,
+})
+
+/** Beyond what the driver itself allows: its lines may be slow. */
+const RELEASE_SPARE_MS = 10_000
+
+function releaseTerms({ release }: Config['profile']): ReleaseTerms | undefined {
+  switch (release.driver) {
+    case 'none': return undefined
+    case 'log':  return { pulses: release.pulses, withinMs: RELEASE_SPARE_MS }
+    case 'pulse': {
+      const { pulses, widthMs, gapMs, feedback } = release
+      const most = pulses === 'one' ? 1 : pulses.max
+      return { pulses, withinMs: most * (widthMs + gapMs) + (feedback?.withinMs ?? 0) + RELEASE_SPARE_MS }
+    }
   }
 }
 
@@ -165,6 +183,25 @@ program.command('check').description('say every problem of a configuration, and 
   .requiredOption('--config <file>', 'terminal.json').action(async ({ config }: { config: string }) => {
     const { report } = await configOrExit(config)
     process.stdout.write(`${resolve(config)} is good\n${report().map((line) => `  ${line}\n`).join('')}`)
+  })
+
+program.command('safe').description('switch off whatever a terminal that died may have left on: relay, lamps, buzzer')
+  .requiredOption('--config <file>', 'terminal.json').action(async ({ config }: { config: string }) => {
+    const { config: { profile } } = await configOrExit(config)
+    const failures = await makeSafe(profile)
+    process.stderr.write(failures.map((failure) => `plinth: ${failure}\n`).join(''))
+    process.exitCode = failures.length === 0 ? 0 : 1
+  })
+
+program.command('doctor').description('find and test every part of this box, and say what to do about what is wrong')
+  .requiredOption('--config <file>', 'terminal.json').option('--auto', 'ask nothing and move nothing').option('--json', 'for programs')
+  .action(async ({ config: file, auto = false, json = false }: { config: string; auto?: boolean; json?: boolean }) => {
+    process.umask(0o077) // It may begin the journal.
+    const { config, report } = await configOrExit(file)
+    const [{ runDoctor }, { probesOf }] = await Promise.all([import('./doctor-run.js'), import('../drivers/probe.js')])
+    const open = (): Promise<OpenHardware> => openParts(config.profile, createLog('silent'))
+    const sick = await runDoctor({ config, report: report(), auto, json, software: version(), probes: probesOf(config.profile), open })
+    process.stdout.write('', () => process.exit(sick ? 1 : 0)) // What hangs must not keep it.
   })
 
 program.parseAsync().catch((error: unknown) => {

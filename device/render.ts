@@ -7,7 +7,7 @@ import { createCanvas } from 'canvas'
 import { type Frame, type PanelSize, strideBytes } from '../drivers/driver.js'
 import { drawFigure, type Figure } from './figures.js'
 import { type Block, type Box, type Column, drawColumn, drawStandingBar, keptIn, type Part, type Pen, type TextBlock } from './layout.js'
-import { amountFromDigits, type Currency, formatAmount } from './protocol/money.js'
+import { type Amount, amountFromKeys, type Currency, formatAmount } from './protocol/money.js'
 import { type Country, PAYMENT_METHODS, type PaymentMethodName } from './protocol/payment-method.js'
 import { NEEDS_ATTENTION } from './protocol/wire.js'
 import { type CodePlan, type CodeRefusal, planCode, type Reading, stampCode, verifyFrame } from './qr.js'
@@ -333,11 +333,13 @@ const isReady = (view: Screen, { keypad = true }: Shop): boolean => view.screen 
 const FIGURES: Readonly<Record<Screen['screen'], Figure>> = {
   'starting': 'dots',
   'enter amount': 'keypad',
+  'confirm amount': 'bang',
   'refused': 'bang',
   'please wait': 'dots',
   'scan to pay': 'dots', // Only when the code does not fit this panel: the sale is being closed.
   'checking': 'clock',
   'paid': 'tick',
+  'undelivered': 'bang',
   'not paid': 'cross',
   'ask staff': 'bang',
   'reversed': 'return',
@@ -362,7 +364,7 @@ function messageBlocks(view: View, shop: Shop, shape: Shape): readonly Block[] {
     { kind: 'space' },
     { kind: 'text', text: message.headline, weight: 'bold', em: 1.85, linesMax: 3, ...(view.screen === 'enter amount' ? {} : { underAmount: HEADLINE_UNDER_AMOUNT }) },
     ...(message.detail === '' ? [] : [{ kind: 'text', text: message.detail, weight: 'bold', em: 1.15, underHeadline: UNDER_HEADLINE, linesMax: 4 } as const]),
-    ...inEnglish(shop, [english.headline, english.detail].filter((part) => ![message.headline, message.detail, ''].includes(part)).join('. ')),
+    ...inEnglish(shop, [english.headline, english.detail].filter((part) => ![message.headline, message.detail, ''].includes(part)).join('. ').replace('?. ', '? ')),
     { kind: 'space' },
     ...footBlocks(view, words, shop),
   ]
@@ -391,11 +393,13 @@ function messageOf(view: Screen, words: Words, shop: Shop): Message {
   switch (view.screen) {
     case 'starting':       return words.starting
     case 'enter amount':   return isReady(view, shop) ? { headline: PAYMENT_METHODS[shop.method].title, detail: '' } : { headline: words.enterAmount, detail: view.digits === '' ? '' : words.pressOk }
+    case 'confirm amount': return words.confirmAmount
     case 'refused':        return refusalMessage(view.refusal, words, shop)
     case 'please wait':    return words.pleaseWait
     case 'scan to pay':    return words.pleaseWait
     case 'checking':       return words.checking
     case 'paid':           return words.paid
+    case 'undelivered':    return words.undelivered
     case 'not paid':       return unpaidMessage(words, view.reason)
     case 'ask staff':      return unpaidMessage(words, NEEDS_ATTENTION)
     case 'reversed':       return view.voided ? words.reversed.voided : words.reversed.refunded
@@ -412,6 +416,7 @@ function refusalMessage(refusal: Refusal, words: Words, shop: Shop): Message {
   switch (refusal.reason) {
     case 'amount too small':       return words.amountTooSmall(bound(limits?.minMinor))
     case 'amount too large':       return words.amountTooLarge(bound(limits?.maxMinor))
+    case 'not in pulses':          return words.amountInSteps(bound(refusal.stepMinor), bound(refusal.maxMinor))
     case 'currency not supported': return words.currencyNotSupported
     case 'not an amount':          return words.notAnAmount
     case 'busy':                   return words.busy
@@ -425,18 +430,25 @@ function notReadyMessage(because: NotReady, words: Words): Message {
     case 'no charging':   return words.offline
     case 'starting':      return words.starting
     case 'panel fault':
-    case 'journal fault': return words.outOfService
+    case 'journal fault':
+    case 'keypad fault':
+    case 'buttons fault':
+    case 'register fault':
+    case 'release fault': return words.outOfService
   }
 }
 
 function footBlocks(view: Screen, words: Words, shop: Shop): readonly Block[] {
   switch (view.screen) {
+    case 'confirm amount':
+      return [{ kind: 'amount', amount: typed(view.digits, shop), em: 3.6 }, { kind: 'space' }]
     case 'enter amount': {
-      if (isReady(view, shop)) return [{ kind: 'text', text: walletsOf(shop.method, shop.country), weight: 'normal', em: 1, linesMax: 5 }]
-      const amount = amountFromDigits(view.digits, shop.currency) ?? { minor: 0, currency: shop.currency }
+      const missing: readonly TextBlock[] = view.missing === undefined ? []
+        : [{ kind: 'text', text: `no ${view.missing}`, weight: 'normal', em: 0.65, linesMax: 1, drop: DROP.wallets }]
       const wallets = walletsOf(shop.method, shop.country)
+      if (isReady(view, shop)) return [{ kind: 'text', text: wallets, weight: 'normal', em: 1, linesMax: 5 }, ...missing]
       return [
-        { kind: 'amount', amount, em: 3.6 }, { kind: 'space' },
+        { kind: 'amount', amount: typed(view.digits, shop), em: 3.6 }, { kind: 'space' }, ...missing,
         ...(wallets === '' ? [] : [{ kind: 'text', text: wallets, weight: 'normal', em: 0.65, linesMax: 3, drop: DROP.wallets } as const]),
       ]
     }
@@ -444,6 +456,7 @@ function footBlocks(view: Screen, words: Words, shop: Shop): readonly Block[] {
     case 'scan to pay':
     case 'checking':
     case 'paid':
+    case 'undelivered':
     case 'not paid':
     case 'ask staff':
     case 'reversed':
@@ -462,6 +475,8 @@ function footBlocks(view: Screen, words: Words, shop: Shop): readonly Block[] {
       return []
   }
 }
+
+const typed = (keys: string, { currency }: Shop): Amount => amountFromKeys(keys, currency) ?? { minor: 0, currency }
 
 /** Under this much ink a dot stays white: a little below half, so that thin strokes of Thai do not break. */
 const INK_MIN = 104

@@ -2,12 +2,13 @@
  * One sale, from the first key to the customer's answer. Pure: no clock, no randomness, no I/O, no logger.
  *
  *   idle -> opening -> presenting -> resolving -> settled -> idle
+ *                                             \-> delivering -/          where goods are let out once it is paid
  *
  * The gateway decides whether money moved; the terminal only relays. Once a charge may exist a sale ends on the
  * gateway's verdict and on nothing else. Power cut, lost reply, expired code, Cancel: all lead to `resolving`,
  * the one state for doubt, and only a verdict leads out of it.
  */
-import { type Amount, amountFromDigits, AMOUNT_DIGITS_MAX } from './protocol/money.js'
+import { type Amount, amountFromKeys, formatAmount, typeDigits, typePoint } from './protocol/money.js'
 import { type AmountRefusal, type PaymentMethodName, refuseAmount } from './protocol/payment-method.js'
 import { checkPayload } from './protocol/payload.js'
 import { type CloseReason, type Ending, NEEDS_ATTENTION, type Order } from './protocol/wire.js'
@@ -43,7 +44,12 @@ export interface SaleVerdict {
 }
 
 export type State =
-  | { readonly phase: 'idle'; readonly digits: string; readonly notice?: Notice }
+  | {
+      /** The keys as typed: digits, and perhaps one point among them. */
+      readonly phase: 'idle'; readonly digits: string; readonly notice?: Notice
+      /** Enter was pressed on an unusual amount: it counts when it is pressed once more, after `from` and before `until`. */
+      readonly confirm?: { readonly from: Millis; readonly until: Millis }
+    }
   | { readonly phase: 'opening'; readonly sale: Sale; readonly retryAt: Millis; readonly giveUpAt: Millis }
   | {
       readonly phase: 'presenting'; readonly sale: Sale; readonly offer: OfferedCode
@@ -52,11 +58,17 @@ export type State =
   | {
       readonly phase: 'resolving'; readonly sale: Sale; readonly doubt: Doubt; readonly offer: OfferedCode | undefined
       readonly tries: number; readonly retryAt: Millis
+      /** Who paid may still stand there. Undefined where no goods are let out, or none for this sale any more. */
+      readonly goodsUntil?: Millis
     }
+  /** Paid, and the goods are on their way out. Once recorded, nothing lets them out a second time. */
+  | { readonly phase: 'delivering'; readonly sale: Sale; readonly verdict: SaleVerdict; readonly endsAt: Millis }
   | {
       readonly phase: 'settled'; readonly sale: Sale; readonly verdict: SaleVerdict
       readonly told: boolean; readonly clearAt: Millis
-      /** The register does not take its answer: whoever looks at the panel by now is somebody else. */
+      /** Paid, and nobody knows whether the goods came out: the gateway is told until it has noted that on its list. */
+      readonly undelivered?: { readonly noted: boolean; readonly tries: number; readonly retryAt: Millis }
+      /** The register does not take its answer, or the panel cannot show it: whoever stands there by now is somebody else. */
       readonly overdue?: true
     }
 
@@ -77,10 +89,14 @@ export interface Reversal {
   readonly voided: boolean
 }
 
-export type NotReady = 'link down' | 'no charging' | 'panel fault' | 'journal fault' | 'starting'
+/** A part of the box without which nothing can be asked for, or nothing handed out. */
+export type PartFault = 'keypad fault' | 'buttons fault' | 'register fault' | 'release fault'
+export type NotReady = 'link down' | 'no charging' | 'panel fault' | 'journal fault' | 'starting' | PartFault
 
 export type Refusal =
   | AmountRefusal
+  /** This box lets goods out by pulses: one for each `stepMinor`, and no more of them than `maxMinor` is. */
+  | { readonly reason: 'not in pulses'; readonly stepMinor: number; readonly maxMinor: number; readonly text: string }
   | { readonly reason: 'not ready'; readonly because: NotReady; readonly text: string }
   | { readonly reason: 'busy'; readonly text: string }
   | { readonly reason: 'not an amount'; readonly text: string }
@@ -93,9 +109,12 @@ interface Bound {
 
 export type Event =
   | { readonly type: 'digit pressed'; readonly digit: string }
+  | { readonly type: 'point pressed' }
   | { readonly type: 'clear pressed' }
   | { readonly type: 'enter pressed' }
   | { readonly type: 'cancel pressed' }
+  /** A button with a price was pressed. */
+  | { readonly type: 'product chosen'; readonly price: Amount }
   | { readonly type: 'amount asked'; readonly amount: Amount }
   | Bound & { readonly type: 'offer received'; readonly charge: string; readonly payload: string; readonly lifetimeMs: number }
   /** `re` names the request of ours that this answers; null when the gateway spoke by itself. */
@@ -107,6 +126,8 @@ export type Event =
     }
   | { readonly type: 'code not shown'; readonly sale: string }
   | { readonly type: 'outcome told'; readonly sale: string }
+  /** `known`: they came out, as far as this box can tell. */
+  | { readonly type: 'goods let out'; readonly sale: string; readonly known: boolean }
   /** What was asked while it was down was lost: ask again now, whatever pause was left. */
   | { readonly type: 'link restored' }
   | { readonly type: 'deadline reached' }
@@ -116,6 +137,8 @@ export type Effect =
   | { readonly do: 'open sale'; readonly sale: Sale }
   | { readonly do: 'ask after sale'; readonly sale: Sale; readonly charge: string; readonly asks: number }
   | { readonly do: 'close sale'; readonly sale: Sale; readonly charge: string | null; readonly doubt: Doubt }
+  | { readonly do: 'let goods out'; readonly sale: Sale; readonly pulses: number }
+  | { readonly do: 'report undelivered'; readonly sale: Sale; readonly charge: string | null }
   | { readonly do: 'tell outcome'; readonly sale: Sale; readonly verdict: SaleVerdict }
   | { readonly do: 'refuse'; readonly askedBy: AskedBy; readonly amount: Amount | undefined; readonly refusal: Refusal }
   | { readonly do: 'discard word'; readonly sale: string; readonly because: Distrust }
@@ -128,6 +151,17 @@ export type Distrust =
 export interface Terms {
   readonly currency: Amount['currency']
   readonly method: PaymentMethodName
+  /** Minor units; amounts typed outside of it are asked about once more. */
+  readonly usual?: { readonly fromMinor: number; readonly toMinor: number } | undefined
+  /** How this box lets goods out. */
+  readonly release?: ReleaseTerms | undefined
+}
+
+export interface ReleaseTerms {
+  /** One pulse whatever the amount is, or one for each `perMinor` of it. */
+  readonly pulses: 'one' | { readonly perMinor: number; readonly max: number }
+  /** By then the box knows how it went, or it is not known. */
+  readonly withinMs: number
 }
 
 /** What the shell knows and the core may not look up. */
@@ -154,6 +188,13 @@ export const NOTICE_MS = 5_000
 export const REVERSED_MS = 15_000
 /** Who paid too late has walked away by now; a word this old may also be somebody's replay. */
 export const REVERSED_AGE_MS_MAX = 300_000
+/** A second Enter within this is the first one once more; without one by the end of the wait, nothing was confirmed. */
+export const CONFIRM_MS = 700
+export const CONFIRM_MS_MAX = 20_000
+/** Who was in doubt for longer than this has walked away; the next to stand there paid nothing. */
+export const GOODS_MS = 300_000
+/** How long the reference can be read once the gateway knows that goods may be missing. */
+export const UNDELIVERED_MS = 30_000
 
 export const initial: State = { phase: 'idle', digits: '' }
 
@@ -163,6 +204,7 @@ export function step(state: State, event: Event, given: Given): Step {
     case 'opening':    return opening(state, event, given)
     case 'presenting': return presenting(state, event, given)
     case 'resolving':  return resolving(state, event, given)
+    case 'delivering': return delivering(state, event, given)
     case 'settled':    return settled(state, event, given)
   }
 }
@@ -170,13 +212,21 @@ export function step(state: State, event: Event, given: Given): Step {
 /** When the shell must send 'deadline reached', if nothing else happens first. */
 export function deadline(state: State): Millis | undefined {
   switch (state.phase) {
-    case 'idle':       return state.notice?.clearAt
+    case 'idle':       return earliest(state.notice?.clearAt, state.confirm?.until)
     case 'opening':    return Math.min(state.retryAt, state.giveUpAt)
     case 'presenting': return Math.min(state.askAt, state.endsAt)
     case 'resolving':  return state.retryAt
-    case 'settled':    return state.clearAt
+    case 'delivering': return state.endsAt
+    case 'settled':    return settledDeadline(state)
   }
 }
+
+const settledDeadline = ({ told, clearAt, undelivered }: In<'settled'>): Millis | undefined => {
+  const isNoted = undelivered?.noted ?? true
+  return earliest(told && !isNoted ? undefined : clearAt, isNoted ? undefined : undelivered?.retryAt)
+}
+
+const earliest = (a: Millis | undefined, b: Millis | undefined): Millis | undefined => (a === undefined || b === undefined ? a ?? b : Math.min(a, b))
 
 /** What the journal keeps of a state: no digits, no deadlines -- neither means anything after a restart. */
 export type Recorded =
@@ -184,7 +234,8 @@ export type Recorded =
   | { readonly phase: 'opening'; readonly sale: Sale }
   | { readonly phase: 'presenting'; readonly sale: Sale; readonly offer: OfferedCode }
   | { readonly phase: 'resolving'; readonly sale: Sale; readonly doubt: Doubt; readonly offer?: OfferedCode | undefined }
-  | { readonly phase: 'settled'; readonly sale: Sale; readonly verdict: SaleVerdict; readonly told: boolean }
+  | { readonly phase: 'delivering'; readonly sale: Sale; readonly verdict: SaleVerdict }
+  | { readonly phase: 'settled'; readonly sale: Sale; readonly verdict: SaleVerdict; readonly told: boolean; readonly undelivered?: true }
 
 export function record(state: State): Recorded {
   switch (state.phase) {
@@ -192,41 +243,51 @@ export function record(state: State): Recorded {
     case 'opening':    return { phase: 'opening', sale: state.sale }
     case 'presenting': return { phase: 'presenting', sale: state.sale, offer: state.offer }
     case 'resolving':  return { phase: 'resolving', sale: state.sale, doubt: state.doubt, offer: state.offer }
-    case 'settled':    return { phase: 'settled', sale: state.sale, verdict: state.verdict, told: state.told }
+    case 'delivering': return { phase: 'delivering', sale: state.sale, verdict: state.verdict }
+    case 'settled': {
+      const { sale, verdict, told, undelivered } = state
+      return { phase: 'settled', sale, verdict, told, ...(undelivered?.noted === false ? { undelivered: true } : {}) }
+    }
   }
 }
 
 /**
  * The first step after power-up. Whatever the journal holds, only the gateway knows how the sale went on.
- * A settled sale whose outcome may not have been told is told again: power may have gone in between.
+ * A settled sale whose outcome may not have been told is told again: power may have gone in between. Goods that were on
+ * their way out may be out: they are not let out again, and a person must look.
  */
 export function restore(recorded: Recorded, given: Given): Step {
   switch (recorded.phase) {
     case 'idle':       return stay(initial)
-    case 'opening':    return resolve(recorded.sale, 'restarted', undefined, given)
-    case 'presenting': return resolve(recorded.sale, 'restarted', recorded.offer, given)
-    case 'resolving':  return resolve(recorded.sale, recorded.doubt, recorded.offer, given)
-    case 'settled':    return recorded.told ? stay(initial) : settle(recorded.sale, recorded.verdict, given)
+    case 'opening':    return resume(recorded.sale, 'restarted', undefined, given)
+    case 'presenting': return resume(recorded.sale, 'restarted', recorded.offer, given)
+    case 'resolving':  return resume(recorded.sale, recorded.doubt, recorded.offer, given)
+    case 'delivering': return undeliver(settle(recorded.sale, recorded.verdict, given), given)
+    case 'settled': {
+      const { sale, verdict, told, undelivered } = recorded
+      if (undelivered === true) return undeliver(told ? settledAndTold(sale, verdict, given) : settle(sale, verdict, given), given)
+      return told ? stay(initial) : settle(sale, verdict, given)
+    }
   }
 }
 
 function idle(state: In<'idle'>, event: Event, given: Given): Step {
   switch (event.type) {
-    case 'digit pressed': {
-      if (!/^[0-9]$/.test(event.digit)) return stay(state)
-      const digits = (state.digits + event.digit).replace(/^0+/, '')
-      return stay({ phase: 'idle', digits: digits.length > AMOUNT_DIGITS_MAX ? state.digits : digits })
-    }
+    case 'digit pressed':
+      return stay({ phase: 'idle', digits: typeDigits(state.digits, event.digit, given.terms.currency) })
+    case 'point pressed':
+      return stay({ phase: 'idle', digits: typePoint(state.digits, given.terms.currency) })
     case 'clear pressed':
     case 'cancel pressed':
       return stay(initial)
-    case 'enter pressed': {
-      if (state.digits === '') return stay(state)
-      return ask('keypad', amountFromDigits(state.digits, given.terms.currency), given)
-    }
+    case 'enter pressed':
+      return state.digits === '' ? stay(state) : enter(state, given)
+    case 'product chosen':
+      return ask('keypad', event.price, given)
     case 'amount asked':
       return ask('register', event.amount, given)
     case 'deadline reached':
+      if (state.confirm !== undefined && given.now >= state.confirm.until) return stay(initial)
       if (state.notice === undefined || given.now < state.notice.clearAt) return stay(state)
       return stay({ phase: 'idle', digits: state.digits })
     case 'reversal received':
@@ -236,6 +297,7 @@ function idle(state: In<'idle'>, event: Event, given: Given): Step {
       return discard(state, event, 'another sale')
     case 'code not shown':
     case 'outcome told':
+    case 'goods let out':
     case 'link restored':
       return stay(state)
   }
@@ -272,10 +334,13 @@ function opening(state: In<'opening'>, event: Event, given: Given): Step {
     case 'reversal received':
       return discard(state, event, 'out of turn')
     case 'digit pressed':
+    case 'point pressed':
     case 'clear pressed':
     case 'enter pressed':
+    case 'product chosen':
     case 'code not shown':
     case 'outcome told':
+    case 'goods let out':
       return stay(state)
   }
 }
@@ -305,9 +370,12 @@ function presenting(state: In<'presenting'>, event: Event, given: Given): Step {
     case 'amount asked':
       return busy(state, event.amount, state.sale)
     case 'digit pressed':
+    case 'point pressed':
     case 'clear pressed':
     case 'enter pressed':
+    case 'product chosen':
     case 'outcome told':
+    case 'goods let out':
       return stay(state)
   }
 }
@@ -327,10 +395,42 @@ function resolving(state: In<'resolving'>, event: Event, given: Given): Step {
       return busy(state, event.amount, state.sale)
     case 'cancel pressed':
     case 'digit pressed':
+    case 'point pressed':
     case 'clear pressed':
     case 'enter pressed':
+    case 'product chosen':
     case 'code not shown':
     case 'outcome told':
+    case 'goods let out':
+      return stay(state)
+  }
+}
+
+/** Nothing stops goods that are on their way; what is asked meanwhile waits. */
+function delivering(state: In<'delivering'>, event: Event, given: Given): Step {
+  switch (event.type) {
+    case 'goods let out': {
+      if (event.sale !== state.sale.id) return stay(state)
+      const ended = settle(state.sale, state.verdict, given)
+      return event.known ? ended : undeliver(ended, given)
+    }
+    case 'deadline reached':
+      return given.now < state.endsAt ? stay(state) : undeliver(settle(state.sale, state.verdict, given), given)
+    case 'amount asked':
+      return busy(state, event.amount, state.sale)
+    case 'offer received':
+    case 'verdict received':
+    case 'reversal received':
+      return discard(state, event, 'out of turn')
+    case 'cancel pressed':
+    case 'digit pressed':
+    case 'point pressed':
+    case 'clear pressed':
+    case 'enter pressed':
+    case 'product chosen':
+    case 'code not shown':
+    case 'outcome told':
+    case 'link restored':
       return stay(state)
   }
 }
@@ -350,31 +450,46 @@ function closeAgain(state: In<'resolving'>, { now }: Given): Step {
 }
 
 function settled(state: In<'settled'>, event: Event, given: Given): Step {
+  const isNoted = state.undelivered?.noted ?? true
+  const done = state.told && isNoted
   switch (event.type) {
     case 'outcome told':
       if (event.sale !== state.sale.id) return stay(state)
-      return stay({ ...state, told: true, clearAt: state.overdue ? given.now : state.clearAt })
-    case 'deadline reached':
-      if (given.now < state.clearAt) return stay(state)
-      return state.told ? stay(initial) : tellAgain(state, given)
+      return stay({ ...state, told: true, clearAt: toldUntil(state, given) })
+    case 'deadline reached': {
+      if (done) return given.now < state.clearAt ? stay(state) : stay(initial)
+      const told = state.told || given.now < state.clearAt ? { state, effects: [] } : tellAgain(state, given)
+      if (isNoted || given.now < (state.undelivered?.retryAt ?? 0)) return told
+      const reported = undeliverAgain(told.state, given)
+      return { state: reported.state, effects: [...told.effects, ...reported.effects] }
+    }
+    case 'link restored':
+      return isNoted ? stay(state) : undeliverAgain(state, given)
     case 'clear pressed':
     case 'cancel pressed':
     case 'enter pressed':
-      return stay(state.told ? initial : state)
+      return stay(done ? initial : state)
     case 'digit pressed': // The next customer is already being served.
-      return state.told ? idle({ phase: 'idle', digits: '' }, event, given) : stay(state)
+    case 'point pressed':
+    case 'product chosen':
+      return done ? idle({ phase: 'idle', digits: '' }, event, given) : stay(state)
     case 'amount asked':
-      return state.told ? ask('register', event.amount, given) : busy(state, event.amount, undefined)
+      return done ? ask('register', event.amount, given) : busy(state, event.amount, undefined)
     case 'reversal received': { // PAID stays PAID: a charge too many that went back does not undo the sale.
-      const turn = state.told && state.verdict.ending.outcome === 'unpaid'
+      const turn = done && state.verdict.ending.outcome === 'unpaid'
       const distrust = turn ? distrustOf(event, state.sale, undefined) : 'out of turn'
       return distrust === undefined ? noticeReversal(state, event, given) : discard(state, event, distrust)
     }
-    case 'verdict received': // The same verdict again. A different one would change an answer already given.
+    case 'verdict received': {
+      const answersUs = state.undelivered?.noted === false && event.re === undeliveredRequestOf(state.sale)
+      if (!answersUs || distrustOf(event, state.sale, undefined) !== undefined) return discard(state, event, 'out of turn')
+      return stay({ ...state, undelivered: { ...state.undelivered, noted: true }, clearAt: given.now + UNDELIVERED_MS })
+    }
+    // The same verdict again, or late. A different one would change an answer already given.
     case 'offer received':
       return discard(state, event, 'out of turn')
     case 'code not shown':
-    case 'link restored':
+    case 'goods let out':
       return stay(state)
   }
 }
@@ -389,6 +504,19 @@ function noticeReversal(state: In<'idle' | 'settled'>, event: Extract<Event, { t
   const reversal: Reversal = { sale, charge, amount: { minor: amountMinor, currency }, voided }
   return stay({ phase: 'idle', digits: '', notice: { type: 'reversed', reversal, clearAt: given.now + REVERSED_MS } })
 }
+
+/** An unusual amount is asked about: 250.00 is easily typed as 2500.00. Enter that bounces confirms nothing. */
+function enter(state: In<'idle'>, given: Given): Step {
+  const amount = amountFromKeys(state.digits, given.terms.currency)
+  if (amount === undefined || isUsual(amount, given) || refusalOf(amount, given) !== undefined) return ask('keypad', amount, given)
+  if (state.confirm === undefined || given.now >= state.confirm.until) {
+    return stay({ phase: 'idle', digits: state.digits, confirm: { from: given.now + CONFIRM_MS, until: given.now + CONFIRM_MS_MAX } })
+  }
+  return given.now < state.confirm.from ? stay(state) : ask('keypad', amount, given)
+}
+
+const isUsual = ({ minor }: Amount, { terms: { usual } }: Given): boolean =>
+  usual === undefined || (minor >= usual.fromMinor && minor <= usual.toMinor)
 
 /** A sale begins only if the method can charge it and the terminal could also finish it. */
 function ask(askedBy: AskedBy, amount: Amount | undefined, given: Given): Step {
@@ -407,8 +535,20 @@ function ask(askedBy: AskedBy, amount: Amount | undefined, given: Given): Step {
 function refusalOf(amount: Amount | undefined, { notReady, terms }: Given): Refusal | undefined {
   if (notReady !== undefined) return { reason: 'not ready', because: notReady, text: `terminal not ready: ${notReady}` }
   if (amount === undefined) return { reason: 'not an amount', text: 'not an amount' }
-  return refuseAmount(terms.method, amount)
+  return refuseAmount(terms.method, amount) ?? (terms.release === undefined ? undefined : refusePulses(amount, terms.release))
 }
+
+/** Money that cannot be handed out for in whole pulses is not asked for. */
+export function refusePulses(amount: Amount, { pulses }: Pick<ReleaseTerms, 'pulses'>): Refusal | undefined {
+  if (pulses === 'one') return undefined
+  const { perMinor, max } = pulses
+  const maxMinor = perMinor * max
+  if (amount.minor % perMinor === 0 && amount.minor <= maxMinor) return undefined
+  const [step, most] = [perMinor, maxMinor].map((minor) => formatAmount({ ...amount, minor }))
+  return { reason: 'not in pulses', stepMinor: perMinor, maxMinor, text: `${formatAmount(amount)} is not in steps of ${step}, up to ${most}` }
+}
+
+const pulsesOf = ({ minor }: Amount, { pulses }: ReleaseTerms): number => (pulses === 'one' ? 1 : Math.floor(minor / pulses.perMinor))
 
 function open(sale: Sale, giveUpAt: Millis, given: Given): Step {
   return {
@@ -418,8 +558,14 @@ function open(sale: Sale, giveUpAt: Millis, given: Given): Step {
 }
 
 function resolve(sale: Sale, doubt: Doubt, offer: OfferedCode | undefined, given: Given): Step {
-  const state: In<'resolving'> = { phase: 'resolving', sale, doubt, offer, tries: 1, retryAt: given.now + RETRY_MS }
+  const goods = given.terms.release === undefined ? {} : { goodsUntil: given.now + GOODS_MS }
+  const state: In<'resolving'> = { phase: 'resolving', sale, doubt, offer, tries: 1, retryAt: given.now + RETRY_MS, ...goods }
   return { state, effects: [closing(state)] }
+}
+
+/** After a restart nobody knows how long the power was away, and who stands there now: no goods are let out for this sale. */
+function resume(sale: Sale, doubt: Doubt, offer: OfferedCode | undefined, given: Given): Step {
+  return resolve(sale, doubt, offer, { ...given, terms: { ...given.terms, release: undefined } })
 }
 
 /** Names the request, the same in every retry and after every restart. */
@@ -438,8 +584,42 @@ function believe(
   const distrust = distrustOf(event, state.sale, offer)
   if (distrust !== undefined) return discard(state, event, distrust)
   if (event.ending.outcome === 'paid' && event.charge === null) return discard(state, event, 'no charge') // Paid with what?
-  return settle(state.sale, { ending: event.ending, charge: event.charge }, given)
+  const verdict: SaleVerdict = { ending: event.ending, charge: event.charge }
+  return event.ending.outcome === 'paid' ? deliver(state, verdict, given) : settle(state.sale, verdict, given)
 }
+
+/** At most once a sale: what is recorded with this step is not done again after a restart. */
+function deliver(state: In<'opening' | 'presenting' | 'resolving'>, verdict: SaleVerdict, given: Given): Step {
+  const { release } = given.terms
+  const { sale } = state
+  if (release === undefined) return settle(sale, verdict, given)
+  if (state.phase === 'resolving' && given.now >= (state.goodsUntil ?? 0)) return undeliver(settle(sale, verdict, given), given)
+  return {
+    state: { phase: 'delivering', sale, verdict, endsAt: given.now + release.withinMs },
+    effects: [{ do: 'let goods out', sale, pulses: pulsesOf(sale.amount, release) }],
+  }
+}
+
+/** Paid, and nobody knows whether the goods came out: a person must look, and the next sale waits until one will. */
+function undeliver({ state, effects }: Settled, given: Given): Step {
+  const { sale, verdict: { charge } } = state
+  return {
+    state: { ...state, undelivered: { noted: false, tries: 1, retryAt: given.now + RETRY_MS } },
+    effects: [...effects, { do: 'report undelivered', sale, charge }],
+  }
+}
+
+function undeliverAgain(state: In<'settled'>, { now }: Given): Settled {
+  const tries = (state.undelivered?.tries ?? 0) + 1
+  const waitMs = Math.min(RETRY_MS * 2 ** Math.min(tries - 1, 8), RETRY_MS_MAX)
+  return {
+    state: { ...state, undelivered: { noted: false, tries, retryAt: now + waitMs } },
+    effects: [{ do: 'report undelivered', sale: state.sale, charge: state.verdict.charge }],
+  }
+}
+
+/** Names the request, the same in every retry and after every restart. */
+export const undeliveredRequestOf = (sale: Sale): string => `${sale.id}.undelivered`
 
 /**
  * Our close named the charge we were offered, so its answer is newer than the offer and given in full knowledge of it. A
@@ -464,17 +644,32 @@ function distrustOf(
   return undefined
 }
 
-function settle(sale: Sale, verdict: SaleVerdict, given: Given): { readonly state: In<'settled'>; readonly effects: readonly Effect[] } {
+interface Settled extends Step {
+  readonly state: In<'settled'>
+}
+
+function settle(sale: Sale, verdict: SaleVerdict, given: Given): Settled {
   return {
     state: { phase: 'settled', sale, verdict, told: false, clearAt: given.now + SETTLED_MS },
     effects: [{ do: 'tell outcome', sale, verdict }],
   }
 }
 
+/** After a restart: whoever asked has its answer, and a register would take a second one for that of its next sale. */
+const settledAndTold = (sale: Sale, verdict: SaleVerdict, given: Given): Settled =>
+  ({ state: { ...settle(sale, verdict, given).state, told: true }, effects: [] })
+
+/** What a register was told late is nobody's news any more; what a panel could show only now is. */
+function toldUntil({ sale, clearAt, overdue }: In<'settled'>, { now }: Given): Millis {
+  if (overdue !== true) return clearAt
+  return sale.askedBy === 'keypad' ? now + SETTLED_MS : now
+}
+
 /** A keypad's customer is told by the panel itself, so there the ending stays until it could be read. */
-function tellAgain({ sale, verdict }: In<'settled'>, given: Given): Step {
+function tellAgain({ sale, verdict, undelivered }: In<'settled'>, given: Given): Settled {
   const again = settle(sale, verdict, given)
-  return sale.askedBy === 'keypad' ? again : { ...again, state: { ...again.state, overdue: true } }
+  const kept = undelivered === undefined ? {} : { undelivered }
+  return { ...again, state: { ...again.state, ...kept, ...(sale.askedBy === 'keypad' && given.notReady !== 'panel fault' ? {} : { overdue: true as const }) } }
 }
 
 /** A register that repeats its own request waits for its answer; one that asks for something else is told we are busy. */

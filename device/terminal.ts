@@ -6,17 +6,17 @@
  *                                                           \-> view -> render -> read back -> panel, lamps
  */
 import type { Logger } from 'pino'
-import type { Answer, Hardware, Input, NamedSource } from '../drivers/driver.js'
+import type { Answer, Delivery, Hardware, Input, NamedSource, PartName } from '../drivers/driver.js'
 import type { Clock } from './clock.js'
 import type { CloudLink, LinkEvent } from './cloud-link.js'
 import { createDisplay } from './display.js'
 import type { Journal } from './journal.js'
-import { formatAmount, formatMajor, parseAmount } from './protocol/money.js'
+import { type Amount, formatAmount, formatMajor, parseAmount } from './protocol/money.js'
 import { type Order, referenceOf } from './protocol/wire.js'
 import type { Renderer } from './render.js'
 import {
-  type AskedBy, closeRequestOf, deadline, type Effect, type Event, type Given, initial, type NotReady, record, restore, type Sale, type SaleVerdict,
-  type State, step, type Step, type Terms,
+  type AskedBy, closeRequestOf, deadline, type Effect, type Event, type Given, initial, type NotReady, type PartFault, record, restore, type Sale,
+  type SaleVerdict, type State, step, type Step, type Terms, undeliveredRequestOf,
 } from './sale.js'
 import { type Health, type View, view, viewDeadline } from './view.js'
 import { registerReason } from './words.js'
@@ -31,6 +31,8 @@ export interface Terminal {
 export interface Status {
   readonly phase: State['phase']
   readonly notReady: NotReady | undefined
+  /** A sentence for each part of the box that is missing. */
+  readonly missing: Readonly<Partial<Record<PartName, string>>>
   /** Inputs and words that were refused, by reason. */
   readonly refused: Readonly<Record<string, number>>
 }
@@ -41,6 +43,8 @@ export interface Tools {
   readonly link: CloudLink
   readonly renderer: Renderer
   readonly terms: Terms
+  /** What the box's buttons cost, by their names. */
+  readonly prices?: ReadonlyMap<string, Amount>
   readonly clock: Clock
   /** Milliseconds since 1970, for the journal's readers only. */
   readonly wallMs: () => number
@@ -58,6 +62,9 @@ const ANSWERS_MAX = 16
 const BLANK_MS = 10_000
 const SOURCE_RETRY_MS = 5_000
 
+/** A profile that asks for it has it; else whoever looks at the sale must know. */
+const nothingToRelease: Promise<Delivery> = Promise.resolve({ delivery: 'unknown', why: 'this box has nothing that lets goods out' })
+
 export function createTerminal(tools: Tools): Terminal {
   const { hardware, journal, link, terms, clock, log } = tools
   const refusals: Record<string, number> = {}
@@ -65,11 +72,20 @@ export function createTerminal(tools: Tools): Terminal {
   const display = createDisplay(tools, {
     codeNotShown: (sale) => post({ type: 'code not shown', sale }),
     changed: () => refresh(),
-    drawn: (view, sale) => { if (sale !== undefined) toldByPanel(view, sale) },
+    drawn(view, sale) {
+      standing = { view, sale }
+      toldByPanel()
+    },
   })
+  /** The picture on the panel, and the sale that it tells of. */
+  let standing: { readonly view: View; readonly sale: string | undefined } | undefined
   let state: State = initial
   let recorded = JSON.stringify(journal.last())
+  let endingSaid = ''
+  let readinessSaid: NotReady | undefined = 'starting'
   let answering = 0
+  /** The sale whose goods are in doubt. */
+  let complaint = ''
   let linkUp = false
   let charging = true
   let started = false
@@ -80,7 +96,18 @@ export function createTerminal(tools: Tools): Terminal {
   const notReady = (): NotReady | undefined =>
     !started ? 'starting'
       : display.faulty() || display.codeFault() ? 'panel fault'
-      : !linkUp ? 'link down'
+      : partFault() ?? linkFault()
+
+  /** Without anything to ask with there is no sale; without what lets goods out there is none that could be finished. */
+  function partFault(): PartFault | undefined {
+    const { parts: { faults }, sources } = hardware
+    if (faults.has('release')) return 'release fault'
+    const [first, ...others] = sources
+    return first !== undefined && [first, ...others].every(({ part }) => faults.has(part)) ? `${first.part} fault` : undefined
+  }
+
+  const linkFault = (): NotReady | undefined =>
+    !linkUp ? 'link down'
       : !charging ? 'no charging'
       : undefined
 
@@ -115,11 +142,18 @@ export function createTerminal(tools: Tools): Terminal {
     if (!started) return answer(from, { answer: 'no', reason: 'starting' })
     switch (input.type) {
       case 'digit pressed':
+      case 'point pressed':
       case 'clear pressed':
       case 'enter pressed':
       case 'cancel pressed':
         if (queue.length >= QUEUE_MAX) return count('key dropped')
         return post(input)
+      case 'product chosen': {
+        const price = tools.prices?.get(input.product)
+        if (price === undefined) return log.warn({ product: input.product }, 'a button without a price')
+        if (queue.length >= QUEUE_MAX) return count('key dropped')
+        return post({ type: 'product chosen', price })
+      }
       case 'amount asked': {
         const amount = parseAmount(input.amount, terms.currency)
         if (amount !== undefined) return post({ type: 'amount asked', amount })
@@ -200,6 +234,13 @@ export function createTerminal(tools: Tools): Terminal {
         return link.send({
           type: 'sale.close', id: closeRequestOf(effect.sale), order: orderOf(effect.sale), charge: effect.charge, reason: effect.doubt,
         })
+      case 'let goods out':
+        return void letGoodsOut(effect.sale, effect.pulses)
+      case 'report undelivered':
+        complain(effect.sale)
+        return link.send({
+          type: 'sale.undelivered', id: undeliveredRequestOf(effect.sale), order: orderOf(effect.sale), charge: effect.charge,
+        })
       case 'tell outcome':
         return tell(effect.sale, effect.verdict)
       case 'refuse':
@@ -211,10 +252,30 @@ export function createTerminal(tools: Tools): Terminal {
     }
   }
 
+  /** Once in a life: the report itself is repeated until it is answered. */
+  function complain({ id }: Sale): void {
+    if (complaint !== id) log.error({ sale: id, reference: referenceOf(id) }, 'paid, and nobody knows whether the goods came out')
+    complaint = id
+  }
+
+  /** What this does not report, the deadline of the state does. */
+  async function letGoodsOut(sale: Sale, pulses: number): Promise<void> {
+    try {
+      const delivery = await (hardware.release?.release(pulses) ?? nothingToRelease)
+      log.info({ sale: sale.id, pulses, ...delivery }, 'goods let out')
+      post({ type: 'goods let out', sale: sale.id, known: delivery.delivery !== 'unknown' })
+    } catch (error) { // Against its promise. Whatever it did before, it is not done again.
+      log.error({ sale: sale.id, error }, 'release failed')
+      post({ type: 'goods let out', sale: sale.id, known: false })
+    }
+  }
+
   /** The answer is told when it has left this process; until then the deadline tells it again. */
   function tell(sale: Sale, verdict: SaleVerdict): void {
     const { charge, ending } = verdict
-    log.info({ sale: sale.id, reference: referenceOf(sale.id), amount: formatAmount(sale.amount), charge, ending }, 'sale ended')
+    // Told again and again while nobody takes it; said once.
+    if (endingSaid !== sale.id) log.info({ sale: sale.id, reference: referenceOf(sale.id), amount: formatAmount(sale.amount), charge, ending }, 'sale ended')
+    endingSaid = sale.id
     const listeners = hardware.sources.filter(({ kind }) => kind === sale.askedBy)
     const answered = Promise.all(listeners.map(({ source }) => source.answer(answerOf(sale, verdict))))
     answered.then(() => { if (sale.askedBy === 'register') told(sale.id) }, (error: unknown) => {
@@ -222,10 +283,15 @@ export function createTerminal(tools: Tools): Terminal {
     })
   }
 
-  /** Nobody hears what a keypad is answered: the panel is the answer, once it can be read. */
-  function toldByPanel({ screen }: View, sale: string): void {
-    const isEnding = screen === 'paid' || screen === 'not paid' || screen === 'ask staff'
-    if (isEnding && state.phase === 'settled' && state.sale.askedBy === 'keypad') told(sale)
+  /**
+   * Nobody hears what a keypad is answered: the panel is the answer, once it can be read. PAID may stand there already when
+   * its goods are out.
+   */
+  function toldByPanel(): void {
+    if (standing === undefined || state.phase !== 'settled' || state.told || state.sale.askedBy !== 'keypad') return
+    const { view: { screen }, sale } = standing
+    const isEnding = screen === 'paid' || screen === 'not paid' || screen === 'ask staff' || screen === 'undelivered'
+    if (isEnding && sale === state.sale.id) told(sale)
   }
 
   const told = (sale: string): void => post({ type: 'outcome told', sale })
@@ -263,8 +329,12 @@ export function createTerminal(tools: Tools): Terminal {
   function refresh(): void {
     if (stopped) return
     const now = clock.now()
-    const health: Health = { notReady: notReady(), codeFault: display.codeFault() }
-    display.show(view(state, health, now), state.phase === 'presenting' || state.phase === 'settled' ? state.sale.id : undefined)
+    const because = notReady()
+    if (because !== readinessSaid) log.info({ notReady: because ?? 'it is ready' }, 'readiness changed')
+    readinessSaid = because
+    const health: Health = { notReady: because, codeFault: display.codeFault(), missing: [...hardware.parts.faults.keys()] }
+    display.show(view(state, health, now), saleShown(state))
+    toldByPanel()
     const wake = Math.min(deadline(state) ?? Infinity, viewDeadline(state, now) ?? Infinity)
     cancelAlarm()
     if (wake !== Infinity) cancelAlarm = clock.alarm(wake, () => post({ type: 'deadline reached' }))
@@ -273,6 +343,7 @@ export function createTerminal(tools: Tools): Terminal {
   return {
     async start() {
       await display.blank()
+      hardware.parts.watch(refresh)
       if (journal.damaged !== undefined) log.error({ kept: journal.damaged }, 'journal was damaged; it was kept aside')
       await Promise.all(hardware.sources.map(startSource)) // An outcome told again needs somebody to tell it to.
       take(restore(journal.last(), given()), 'restarted')
@@ -282,7 +353,9 @@ export function createTerminal(tools: Tools): Terminal {
       await link.start(takeLink)
       log.info({ epoch: journal.epoch }, 'terminal ready')
     },
-    status: () => ({ phase: state.phase, notReady: notReady(), refused: { ...refusals, ...link.refused() } }),
+    status: () => ({
+      phase: state.phase, notReady: notReady(), missing: Object.fromEntries(hardware.parts.faults), refused: { ...refusals, ...link.refused() },
+    }),
     async stop() {
       stopped = true
       cancelAlarm()
@@ -290,6 +363,11 @@ export function createTerminal(tools: Tools): Terminal {
       await Promise.all([display.blank(), link.stop()])
     },
   }
+}
+
+/** Of a sale that is told by the panel, or whose code must be seen on it. */
+function saleShown(state: State): string | undefined {
+  return state.phase === 'presenting' || state.phase === 'delivering' || state.phase === 'settled' ? state.sale.id : undefined
 }
 
 function orderOf({ id, nonce, amount, method }: Sale): Order {
@@ -310,6 +388,7 @@ function aboutSale(state: State): object {
     case 'opening':
     case 'presenting':
     case 'resolving':
+    case 'delivering':
     case 'settled':
       return { sale: state.sale.id, reference: referenceOf(state.sale.id), amount: formatAmount(state.sale.amount) }
   }

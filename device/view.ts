@@ -7,11 +7,13 @@ import type { LampPattern } from '../drivers/driver.js'
 import type { Amount } from './protocol/money.js'
 import type { PaymentMethodName } from './protocol/payment-method.js'
 import { NEEDS_ATTENTION, referenceOf } from './protocol/wire.js'
-import type { Millis, Notice, NotReady, Refusal, Sale, State } from './sale.js'
+import type { Millis, Notice, NotReady, PartFault, Refusal, Sale, State } from './sale.js'
 
 export interface Health {
   /** Why no sale could be started now; undefined when one could. */
   readonly notReady: NotReady | undefined
+  /** Parts of the box that are missing, with which it could sell all the same. */
+  readonly missing?: readonly string[] | undefined
   /** A drawn code did not read back as its offer: out of service until a person restarts the terminal. */
   readonly codeFault: boolean
   /** This terminal belongs to no shop yet; where a person goes, and the code to type there, to change that. */
@@ -27,15 +29,20 @@ interface OfSale {
   readonly reference: string
 }
 
-export type Fault = 'code fault' | 'panel fault' | 'journal fault'
+export type Fault = 'code fault' | 'panel fault' | 'journal fault' | PartFault
 
 /** What stands on the panel of it, for whoever calls for help (README.md lists them); the log has the words. Never changed. */
-export const FAULT_CODES: Readonly<Record<Fault, string>> = { 'code fault': 'C1', 'panel fault': 'P1', 'journal fault': 'J1' }
+export const FAULT_CODES: Readonly<Record<Fault, string>> = {
+  'code fault': 'C1', 'panel fault': 'P1', 'journal fault': 'J1',
+  'keypad fault': 'K1 keypad', 'buttons fault': 'B1 buttons', 'register fault': 'R1 register', 'release fault': 'G1 release',
+}
 
 export type Screen =
   | { readonly screen: 'starting' }
-  /** The keys as typed; '' when nothing was typed yet. */
-  | { readonly screen: 'enter amount'; readonly digits: string }
+  /** The keys as typed; '' when nothing was typed yet. `missing`: for staff, what is missing of the box, which sells all the same. */
+  | { readonly screen: 'enter amount'; readonly digits: string; readonly missing?: string }
+  /** An unusual amount: is it meant? */
+  | { readonly screen: 'confirm amount'; readonly digits: string }
   | { readonly screen: 'refused'; readonly refusal: Refusal }
   | OfSale & { readonly screen: 'please wait' }
   | OfSale & {
@@ -45,6 +52,8 @@ export type Screen =
     }
   | OfSale & { readonly screen: 'checking' }
   | OfSale & { readonly screen: 'paid' }
+  /** Paid, and nobody knows whether the goods came out. */
+  | OfSale & { readonly screen: 'undelivered' }
   | OfSale & { readonly screen: 'not paid'; readonly reason: string }
   /** Money may have moved, and neither paid nor unpaid can be said: a person must look. */
   | OfSale & { readonly screen: 'ask staff' }
@@ -76,6 +85,7 @@ export function viewDeadline(state: State, now: Millis): Millis | undefined {
     case 'idle':
     case 'opening':
     case 'resolving':
+    case 'delivering':
     case 'settled':
       return undefined
   }
@@ -84,11 +94,13 @@ export function viewDeadline(state: State, now: Millis): Millis | undefined {
 const LAMPS: Readonly<Record<ScreenName, LampPattern>> = {
   'starting': 'working',
   'enter amount': 'ready',
+  'confirm amount': 'working',
   'refused': 'not paid',
   'please wait': 'working',
   'scan to pay': 'waiting',
   'checking': 'checking',
   'paid': 'paid',
+  'undelivered': 'not paid',
   'not paid': 'not paid',
   'ask staff': 'checking',
   'reversed': 'not paid',
@@ -113,9 +125,13 @@ function screenOf(state: State, health: Health, now: Millis): Screen {
       }
     case 'resolving':
       return { screen: 'checking', ...ofSale(state.sale) }
+    case 'delivering':
+      return { screen: 'paid', ...ofSale(state.sale) }
     case 'settled': {
       // Nothing is sold until the register has its answer; but PAID that stays for hours would be anybody's.
-      if (state.overdue) return { screen: 'offline' }
+      if (state.overdue && health.notReady === 'panel fault') return { screen: 'out of service', fault: 'panel fault' } // For the lamps.
+      if (state.overdue && state.sale.askedBy === 'register' && state.undelivered?.noted !== false) return { screen: 'offline' }
+      if (state.undelivered !== undefined) return { screen: 'undelivered', ...ofSale(state.sale) }
       const { ending } = state.verdict
       switch (ending.outcome) {
         case 'paid':   return { screen: 'paid', ...ofSale(state.sale) }
@@ -128,9 +144,21 @@ function screenOf(state: State, health: Health, now: Millis): Screen {
   }
 }
 
-function idleScreen(state: Extract<State, { phase: 'idle' }>, { notReady, codeFault, unpaired, updating }: Health): Screen {
+function idleScreen(state: Extract<State, { phase: 'idle' }>, { notReady, missing = [], codeFault, unpaired, updating }: Health): Screen {
   if (codeFault) return { screen: 'out of service', fault: 'code fault' }
-  if (notReady === 'panel fault' || notReady === 'journal fault') return { screen: 'out of service', fault: notReady }
+  switch (notReady) {
+    case 'panel fault':
+    case 'journal fault':
+    case 'keypad fault':
+    case 'buttons fault':
+    case 'register fault':
+    case 'release fault':
+      return { screen: 'out of service', fault: notReady }
+    case 'link down':
+    case 'no charging':
+    case 'starting':
+    case undefined:
+  }
   if (state.notice !== undefined) return noticeScreen(state.notice)
   if (updating !== undefined) return { screen: 'updating', minutesLeft: updating.minutesLeft }
   if (unpaired !== undefined) return { screen: 'set up', code: unpaired.code, address: unpaired.address }
@@ -139,7 +167,9 @@ function idleScreen(state: Extract<State, { phase: 'idle' }>, { notReady, codeFa
     case 'no charging':
       return { screen: 'offline' }
     case 'starting':  return { screen: 'starting' }
-    case undefined:   return { screen: 'enter amount', digits: state.digits }
+    case undefined:
+      if (state.confirm !== undefined) return { screen: 'confirm amount', digits: state.digits }
+      return { screen: 'enter amount', digits: state.digits, ...(missing.length === 0 ? {} : { missing: missing.join(', ') }) }
   }
 }
 

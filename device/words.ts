@@ -25,11 +25,15 @@ export type UnpaidReason = (typeof UNPAID_REASONS)[number]
 export interface Words {
   readonly starting: Message
   readonly enterAmount: string
+  /** An unusual amount: is it meant? */
+  readonly confirmAmount: Message
   readonly pressOk: string
   readonly pleaseWait: Message
   readonly scanToPay: string
   readonly checking: Message
   readonly paid: Message
+  /** Paid, and nobody knows whether the goods came out. Promises no refund: a person decides. */
+  readonly undelivered: Message
   readonly unpaid: Readonly<Record<UnpaidReason, Message>>
   /** For a reason nobody has told us about: promises nothing. */
   readonly unpaidOtherwise: Message
@@ -47,6 +51,8 @@ export interface Words {
   /** `bound` is an amount such as 'THB 20.00'. */
   readonly amountTooSmall: (bound: string) => Message
   readonly amountTooLarge: (bound: string) => Message
+  /** Both are amounts such as 'THB 20.00'. */
+  readonly amountInSteps: (step: string, most: string) => Message
   readonly currencyNotSupported: Message
   readonly notAnAmount: Message
   readonly busy: Message
@@ -98,11 +104,13 @@ const REGISTER_WORDS: Readonly<Record<UnpaidReason, string>> = {
 const en: Words = {
   starting: { headline: 'Starting', detail: 'Please wait' },
   enterAmount: 'Enter amount',
+  confirmAmount: { headline: 'Is this right?', detail: 'OK once more, or Clear' },
   pressOk: 'Press OK',
   pleaseWait: { headline: 'Preparing QR code', detail: 'Please wait' },
   scanToPay: 'Scan to pay',
   checking: { headline: 'Checking payment', detail: 'Do not pay again' },
   paid: { headline: 'Paid', detail: 'Thank you' },
+  undelivered: { headline: 'Paid. Nothing came out?', detail: 'Please ask the staff' },
   unpaid: {
     payment_expired: { headline: 'Code expired', detail: 'Do not pay' },
     payment_rejected: { headline: 'Not accepted by your wallet', detail: 'You were not charged' },
@@ -133,6 +141,7 @@ const en: Words = {
   updating: (minutesLeft) => ({ headline: 'Updating', detail: `Back in ${minutesLeft} ${minutesLeft === 1 ? 'minute' : 'minutes'}` }),
   amountTooSmall: (bound) => ({ headline: 'Amount too small', detail: `Minimum ${bound}` }),
   amountTooLarge: (bound) => ({ headline: 'Amount too large', detail: `Maximum ${bound}` }),
+  amountInSteps: (step, most) => ({ headline: `Only in steps of ${step}`, detail: `Maximum ${most}` }),
   currencyNotSupported: { headline: 'Currency not supported', detail: '' },
   notAnAmount: { headline: 'Not an amount', detail: 'Enter it again' },
   busy: { headline: 'Busy with another sale', detail: 'Please wait' },
@@ -148,11 +157,13 @@ const en: Words = {
 const th: Words = {
   starting: { headline: 'กำลังเริ่มระบบ', detail: 'กรุณารอสักครู่' },
   enterAmount: 'กรุณาใส่จำนวนเงิน',
+  confirmAmount: { headline: 'จำนวนเงินถูกต้องไหม', detail: 'กด OK อีกครั้ง หรือ Clear' },
   pressOk: 'กด OK เพื่อยืนยัน',
   pleaseWait: { headline: 'กำลังสร้าง QR', detail: 'กรุณารอสักครู่' },
   scanToPay: 'สแกนเพื่อจ่าย',
   checking: { headline: 'กำลังตรวจสอบ', detail: 'อย่าจ่ายซ้ำ' },
   paid: { headline: 'ชำระเงินแล้ว', detail: 'ขอบคุณ' },
+  undelivered: { headline: 'ชำระเงินแล้ว สินค้าไม่ออกใช่ไหม', detail: 'กรุณาติดต่อพนักงาน' },
   unpaid: {
     payment_expired: { headline: 'QR หมดอายุ', detail: 'อย่าจ่าย' },
     payment_rejected: { headline: 'วอลเล็ตปฏิเสธ', detail: 'ไม่มีการตัดเงิน' },
@@ -183,6 +194,7 @@ const th: Words = {
   updating: (minutesLeft) => ({ headline: 'กำลังอัปเดต', detail: `กลับมาใน ${minutesLeft} นาที` }),
   amountTooSmall: (bound) => ({ headline: 'จำนวนเงินน้อยเกินไป', detail: `ขั้นต่ำ ${bound}` }),
   amountTooLarge: (bound) => ({ headline: 'จำนวนเงินมากเกินไป', detail: `สูงสุด ${bound}` }),
+  amountInSteps: (step, most) => ({ headline: `รับเฉพาะทีละ ${step}`, detail: `สูงสุด ${most}` }),
   currencyNotSupported: { headline: 'ไม่รองรับสกุลเงินนี้', detail: '' },
   notAnAmount: { headline: 'จำนวนเงินไม่ถูกต้อง', detail: 'กรุณาใส่ใหม่' },
   busy: { headline: 'กำลังทำรายการอื่น', detail: 'กรุณารอสักครู่' },
@@ -198,11 +210,13 @@ const th: Words = {
 const zh: Words = {
   starting: { headline: '正在启动', detail: '请稍候' },
   enterAmount: '请输入金额',
+  confirmAmount: { headline: '金额正确吗？', detail: '再按 OK 确认，或按 Clear' },
   pressOk: '按 OK 确认',
   pleaseWait: { headline: '正在生成二维码', detail: '请稍候' },
   scanToPay: '扫码支付',
   checking: { headline: '正在确认付款', detail: '请勿重复支付' },
   paid: { headline: '支付成功', detail: '谢谢' },
+  undelivered: { headline: '已付款，未出货？', detail: '请联系工作人员' },
   unpaid: {
     payment_expired: { headline: '二维码已过期', detail: '请勿支付' },
     payment_rejected: { headline: '付款被钱包拒绝', detail: '未扣款' },
@@ -233,6 +247,7 @@ const zh: Words = {
   updating: (minutesLeft) => ({ headline: '正在更新', detail: `${minutesLeft} 分钟后恢复` }),
   amountTooSmall: (bound) => ({ headline: '金额过低', detail: `最低 ${bound}` }),
   amountTooLarge: (bound) => ({ headline: '金额过高', detail: `最高 ${bound}` }),
+  amountInSteps: (step, most) => ({ headline: `金额须为 ${step} 的倍数`, detail: `最高 ${most}` }),
   currencyNotSupported: { headline: '不支持该货币', detail: '' },
   notAnAmount: { headline: '金额无效', detail: '请重新输入' },
   busy: { headline: '正在处理另一笔交易', detail: '请稍候' },
@@ -248,11 +263,13 @@ const zh: Words = {
 const ms: Words = {
   starting: { headline: 'Sedang dimulakan', detail: 'Sila tunggu' },
   enterAmount: 'Masukkan jumlah',
+  confirmAmount: { headline: 'Betulkah jumlah ini?', detail: 'OK sekali lagi, atau Clear' },
   pressOk: 'Tekan OK',
   pleaseWait: { headline: 'Menyediakan QR', detail: 'Sila tunggu' },
   scanToPay: 'Imbas untuk bayar',
   checking: { headline: 'Menyemak bayaran', detail: 'Jangan bayar lagi' },
   paid: { headline: 'Bayaran berjaya', detail: 'Terima kasih' },
+  undelivered: { headline: 'Dibayar. Tiada yang keluar?', detail: 'Sila tanya kakitangan' },
   unpaid: {
     payment_expired: { headline: 'Kod tamat tempoh', detail: 'Jangan bayar' },
     payment_rejected: { headline: 'Ditolak oleh dompet', detail: 'Anda tidak dicaj' },
@@ -283,6 +300,7 @@ const ms: Words = {
   updating: (minutesLeft) => ({ headline: 'Sedang dikemas kini', detail: `Kembali dalam ${minutesLeft} minit` }),
   amountTooSmall: (bound) => ({ headline: 'Jumlah terlalu kecil', detail: `Minimum ${bound}` }),
   amountTooLarge: (bound) => ({ headline: 'Jumlah terlalu besar', detail: `Maksimum ${bound}` }),
+  amountInSteps: (step, most) => ({ headline: `Hanya gandaan ${step}`, detail: `Maksimum ${most}` }),
   currencyNotSupported: { headline: 'Mata wang tidak disokong', detail: '' },
   notAnAmount: { headline: 'Jumlah tidak sah', detail: 'Masukkan semula' },
   busy: { headline: 'Sedang memproses jualan lain', detail: 'Sila tunggu' },

@@ -57,10 +57,12 @@ export const BenchMessage = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('input'),
     input: z.discriminatedUnion('type', [
-      z.strictObject({ type: z.literal('digit pressed'), digit: z.string().regex(/^[0-9]$/) }),
+      z.strictObject({ type: z.literal('digit pressed'), digit: z.string().regex(/^([0-9]|00|000)$/) }),
+      z.strictObject({ type: z.literal('point pressed') }),
       z.strictObject({ type: z.literal('clear pressed') }),
       z.strictObject({ type: z.literal('enter pressed') }),
       z.strictObject({ type: z.literal('cancel pressed') }),
+      z.strictObject({ type: z.literal('product chosen'), product: z.string().min(1).max(64) }),
       z.strictObject({ type: z.literal('amount asked'), amount: z.string().min(1).max(32) }),
       z.strictObject({ type: z.literal('nonsense received'), what: z.string().max(200) }),
     ]) satisfies z.ZodType<Input>,

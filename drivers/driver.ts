@@ -3,12 +3,17 @@
  * drivers, virtual ones and fakes all run. Drivers know nothing of sales, money or the gateway.
  */
 
-/** What comes in from a keypad or a register. An amount is the text as it was sent, such as '150.00'. */
+/** What comes in from a keypad, a button or a register. An amount is the text as it was sent, such as '150.00'. */
 export type Input =
+  /** '0' to '9'; '00' or '000' from a key that means just that, and is typed whole or not at all. */
   | { readonly type: 'digit pressed'; readonly digit: string }
+  /** The decimal point. */
+  | { readonly type: 'point pressed' }
   | { readonly type: 'clear pressed' }
   | { readonly type: 'enter pressed' }
   | { readonly type: 'cancel pressed' }
+  /** A button with a price; its name is that of the profile, and the site knows what it costs. */
+  | { readonly type: 'product chosen'; readonly product: string }
   | { readonly type: 'amount asked'; readonly amount: string }
   | { readonly type: 'nonsense received'; readonly what: string }
 
@@ -17,9 +22,12 @@ export type Answer =
   | { readonly answer: 'ok'; readonly amount: string; readonly sale: string; readonly charge: string }
   | { readonly answer: 'no'; readonly reason: string }
 
-/** Where amounts come from: a keypad, or a cash register. */
+/** Where amounts come from: a keypad, buttons, or a cash register. */
 export interface AmountSource {
-  /** Resolves when the hardware is open; from then on `deliver` is called for every input, in order. */
+  /**
+   * From when it resolves `deliver` is called for every input, in order. Hardware that may come and go need not be there
+   * yet: its driver says so (PartReport) and goes on looking.
+   */
   start(deliver: (input: Input) => void): Promise<void>
   /** Resolves when the answer has left this process; rejects with a DriverError when it could not. A keypad ignores it. */
   answer(answer: Answer): Promise<void>
@@ -88,9 +96,48 @@ export interface Lamps {
   close(): Promise<void>
 }
 
-/** A source and which of the two it is: only a register is answered, and a sale remembers who asked for it. */
+/**
+ * How goods came out.
+ *   delivered   a sensor saw it
+ *   released    the pulses went out; this box has no sensor that could see more
+ *   unknown     the pulses may have gone out, wholly or in part, or the sensor saw nothing in time
+ */
+export type Delivery =
+  | { readonly delivery: 'delivered' }
+  | { readonly delivery: 'released' }
+  | { readonly delivery: 'unknown'; readonly why: string }
+
+/** What lets goods out: a relay, or the coin line of a machine. */
+export interface Release {
+  /**
+   * Sends that many pulses, 1..PULSES_MAX. Resolves within the driver's own bound, and never rejects: once begun, nobody
+   * can say that nothing came out. It is the caller who sees to it that this is called at most once a sale.
+   */
+  release(pulses: number): Promise<Delivery>
+  /** Leaves the output at its safe level. */
+  close(): Promise<void>
+}
+
+export const PULSES_MAX = 100
+
+/** The parts of a box that can be missing while the rest of it works. (A panel that fails says so picture by picture.) */
+export type PartName = SourceName | 'lamps' | 'release'
+export type SourceName = 'keypad' | 'buttons' | 'register'
+
+/** How a driver says that its part is lost -- one sentence that names the thing and what to do -- or (undefined) is there again. */
+export type PartReport = (fault: string | undefined) => void
+
+/** What is missing of a box now. */
+export interface Parts {
+  readonly faults: ReadonlyMap<PartName, string>
+  /** `changed` is called after each change; one listener, the last. */
+  watch(changed: () => void): void
+}
+
+/** A source and whom it stands for: only a register is answered, and a sale remembers who asked for it. */
 export interface NamedSource {
   readonly kind: 'keypad' | 'register'
+  readonly part: SourceName
   readonly source: AmountSource
 }
 
@@ -98,12 +145,15 @@ export interface Hardware {
   readonly sources: readonly NamedSource[]
   readonly panel: Panel
   readonly lamps: Lamps
+  /** Undefined on a box that hands nothing out by itself. */
+  readonly release?: Release | undefined
+  readonly parts: Parts
 }
 
 /** Stable codes, so that a person can look them up. */
 export type DriverErrorCode =
   | 'PANEL_OPEN_FAILED' | 'PANEL_TIMEOUT' | 'PANEL_WRITE_FAILED' | 'PANEL_WRONG_SIZE' | 'GPIO_FAILED'
-  | 'REGISTER_OPEN_FAILED' | 'REGISTER_CLOSED' | 'REGISTER_WRITE_FAILED'
+  | 'KEYPAD_OPEN_FAILED' | 'LAMP_FAILED' | 'REGISTER_OPEN_FAILED' | 'REGISTER_CLOSED' | 'REGISTER_WRITE_FAILED'
   | 'BENCH_UNREACHABLE'
 
 /** A broken piece of the world: names the thing and the value. */

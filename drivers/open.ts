@@ -4,10 +4,13 @@
  */
 import type { Logger } from 'pino'
 import type { Profile } from '../firmware-config/schema.js'
-import { DriverError, type AmountSource, type Hardware, type Lamps, type NamedSource, type Panel } from './driver.js'
+import { DriverError, type AmountSource, type Hardware, type Lamps, type NamedSource, type Panel, type PartReport, type Release } from './driver.js'
 import type { KeyStream } from './keypad/stdin.js'
+import type { Board } from './linux/gpio.js'
+import type { LightWire } from './linux/led.js'
 import { type EinkModel, uprightSize } from './panel/eink-chip.js'
 import { createReplugPanel } from './panel/replug.js'
+import { createParts } from './parts.js'
 
 /** What drivers take from the process they run in. */
 export interface HardwareTools {
@@ -39,13 +42,20 @@ export async function openHardware(profile: Profile, tools: HardwareTools): Prom
   try {
     const bench = await openBenchFor(profile, tools)
     if (bench !== undefined) opened.push(() => bench.close())
-    const panel = await openPanel(profile.panel, bench, tools)
+    const panel = await openPanel(profile.panel, bench, profile.gpio, tools)
     opened.push(() => panel.close())
-    const lamps = await openLamps(profile.lamps, bench, tools)
+    const parts = createParts(tools.log)
+    const box: Box = { bench, gpio: profile.gpio, tools }
+    const lamps = await openLamps(profile.lamps, box, parts.reporterOf('lamps'))
     opened.push(() => lamps.close())
-    const sources = [...await openKeypad(profile.keypad, bench, tools), ...await openRegister(profile.register, tools)]
+    const release = await openRelease(profile.release, box, parts.reporterOf('release'))
+    if (release !== undefined) opened.push(() => release.close())
+    const sources = [
+      ...await openKeypad(profile.keypad, box, parts.reporterOf('keypad')), ...await openButtons(profile.buttons, box, parts.reporterOf('buttons')),
+      ...await openRegister(profile.register, box, parts.reporterOf('register')),
+    ]
     opened.push(...sources.map(({ source }) => () => source.stop()))
-    return { sources, panel, lamps, close }
+    return { sources, panel, lamps, release, parts, close }
   } catch (error) {
     await close()
     throw error
@@ -62,7 +72,14 @@ async function openBenchFor({ panel, keypad, lamps, bench }: Profile, { log }: H
   return openBench({ url: bench.url, size: sizeOf(panel), log })
 }
 
-async function openPanel(panel: Profile['panel'], bench: Bench | undefined, tools: HardwareTools): Promise<Panel> {
+/** What the parts of one box share. */
+interface Box {
+  readonly bench: Bench | undefined
+  readonly gpio: Profile['gpio']
+  readonly tools: HardwareTools
+}
+
+async function openPanel(panel: Profile['panel'], bench: Bench | undefined, gpio: Profile['gpio'], tools: HardwareTools): Promise<Panel> {
   switch (panel.driver) {
     case 'png': {
       const { openPngPanel } = await import('./panel/png.js')
@@ -74,7 +91,7 @@ async function openPanel(panel: Profile['panel'], bench: Bench | undefined, tool
       return createReplugPanel(size, () => openFramebufferPanel({ device: panel.device, rotation: panel.rotation, size, log: tools.log }))
     }
     case 'eink':
-      return createReplugPanel(sizeOf(panel), () => openEink(panel, tools))
+      return createReplugPanel(sizeOf(panel), () => openEink(panel, gpio, tools))
     case 'bench':
       return onBench(bench).panel
   }
@@ -82,7 +99,7 @@ async function openPanel(panel: Profile['panel'], bench: Bench | undefined, tool
 
 type EinkProfile = Extract<Profile['panel'], { driver: 'eink' }>
 
-async function openEink(panel: EinkProfile, { log, now, alarm }: HardwareTools): Promise<Panel> {
+async function openEink(panel: EinkProfile, gpio: Profile['gpio'], { log, now, alarm }: HardwareTools): Promise<Panel> {
   const wrongSize = await disputedSize(panel)
   if (wrongSize !== undefined) throw new DriverError('PANEL_WRONG_SIZE', wrongSize)
   const [{ openEinkPanel }, { openPanelBus }, { panelClock }] = await Promise.all([
@@ -93,7 +110,7 @@ async function openEink(panel: EinkProfile, { log, now, alarm }: HardwareTools):
   const wires = { spi: { bus, chipSelect }, pins: { ...pins, power: power === 'none' ? undefined : power } }
   return openEinkPanel({
     model: await modelOf(panel), rotation: panel.rotation, clock: panelClock({ now, alarm }), log,
-    bus: await openPanelBus(wires, { gpio: { base: panel.gpioBase } }),
+    bus: await openPanelBus(wires, { gpio }),
   })
 }
 
@@ -120,31 +137,52 @@ export async function disputedSize(panel: Profile['panel']): Promise<string | un
     `${panel.model} at rotation ${panel.rotation} has ${widthPx} x ${heightPx}, ${pitchMm} mm apart`
 }
 
-async function openKeypad(keypad: Profile['keypad'], bench: Bench | undefined, tools: HardwareTools): Promise<readonly NamedSource[]> {
+async function openKeypad(keypad: Profile['keypad'], { bench, gpio, tools }: Box, report: PartReport): Promise<readonly NamedSource[]> {
+  const { log, now, alarm } = tools
   switch (keypad.driver) {
     case 'none':
       return []
     case 'stdin': {
       const { createStdinKeypad } = await import('./keypad/stdin.js')
-      return named('keypad', createStdinKeypad({ stream: tools.stdin, interrupt: tools.interrupt, log: tools.log }))
+      return asked('keypad', createStdinKeypad({ stream: tools.stdin, interrupt: tools.interrupt, log }))
+    }
+    case 'usb': {
+      const { createUsbKeypad } = await import('./keypad/usb.js')
+      return asked('keypad', createUsbKeypad({ device: keypad.device, exclusive: keypad.exclusive, report, log, now, alarm }))
+    }
+    case 'matrix': {
+      const { createMatrixKeypad } = await import('./keypad/matrix-keypad.js')
+      const { rows, columns, keys } = keypad
+      return asked('keypad', createMatrixKeypad({ rows, columns, keys, board: await boardOf(gpio), report, log, now, alarm }))
     }
     case 'bench':
-      return named('keypad', onBench(bench).keypad)
+      return asked('keypad', onBench(bench).keypad)
   }
 }
 
-async function openRegister(register: Profile['register'], { log, now, random }: HardwareTools): Promise<readonly NamedSource[]> {
+async function openButtons(buttons: Profile['buttons'], { gpio, tools: { log, now, alarm } }: Box, report: PartReport): Promise<readonly NamedSource[]> {
+  switch (buttons.driver) {
+    case 'none':
+      return []
+    case 'gpio': {
+      const { createButtons } = await import('./keypad/buttons.js')
+      return asked('buttons', createButtons({ buttons: buttons.buttons, board: await boardOf(gpio), report, log, now, alarm }))
+    }
+  }
+}
+
+async function openRegister(register: Profile['register'], { tools: { log, now, random } }: Box, report: PartReport): Promise<readonly NamedSource[]> {
   switch (register.driver) {
     case 'none':
       return []
     case 'line': {
       const { createSerialRegister } = await import('./ecr/serial.js')
-      return named('register', createSerialRegister({ path: register.path, baud: register.baud, log, now, random }))
+      return asked('register', createSerialRegister({ path: register.path, baud: register.baud, report, log, now, random }))
     }
   }
 }
 
-async function openLamps(lamps: Profile['lamps'], bench: Bench | undefined, { log }: HardwareTools): Promise<Lamps> {
+async function openLamps(lamps: Profile['lamps'], { bench, gpio, tools: { log, now, alarm } }: Box, report: PartReport): Promise<Lamps> {
   switch (lamps.driver) {
     case 'none': {
       const { createNoLamps } = await import('./lamps/none.js')
@@ -154,12 +192,61 @@ async function openLamps(lamps: Profile['lamps'], bench: Bench | undefined, { lo
       const { createLogLamps } = await import('./lamps/log.js')
       return createLogLamps((pattern) => log.info({ pattern }, 'lamps'))
     }
+    case 'single':
+    case 'rgb':
+    case 'ring': {
+      const { createLightLamps } = await import('./lamps/lights.js')
+      return createLightLamps({ shape: lamps.driver, lights: lightsOf(lamps), buzzer: lamps.buzzer, board: await boardOf(gpio), report, log, now, alarm })
+    }
     case 'bench':
       return onBench(bench).lamps
   }
 }
 
-const named = (kind: NamedSource['kind'], source: AmountSource): readonly NamedSource[] => [{ kind, source }]
+type LightsProfile = Extract<Profile['lamps'], { driver: 'single' | 'rgb' | 'ring' }>
+
+/** As the driver of lamps wants them. */
+function lightsOf(lamps: LightsProfile): readonly LightWire[] {
+  switch (lamps.driver) {
+    case 'single': return [lamps.light]
+    case 'rgb':    return [lamps.red, lamps.green, lamps.blue]
+    case 'ring':   return lamps.lights
+  }
+}
+
+async function openRelease(release: Profile['release'], { gpio, tools: { log, now, alarm } }: Box, report: PartReport): Promise<Release | undefined> {
+  switch (release.driver) {
+    case 'none':
+      return undefined
+    case 'log': {
+      const { createLogRelease } = await import('./release/log.js')
+      return createLogRelease((pulses) => log.info({ pulses }, 'release'))
+    }
+    case 'pulse': {
+      const { createPulseRelease } = await import('./release/pulse.js')
+      const { pin, activeLow, widthMs, gapMs, feedback } = release
+      return createPulseRelease({ output: { pin, activeLow }, widthMs, gapMs, feedback, board: await boardOf(gpio), report, log, now, alarm })
+    }
+  }
+}
+
+/** Outputs that move something, and lights: what `plinth safe` switches off when a terminal died. */
+export function outputsOf({ lamps, release }: Profile): readonly LightWire[] {
+  const lights = lamps.driver === 'single' || lamps.driver === 'rgb' || lamps.driver === 'ring' ? lightsOf(lamps) : []
+  const buzzer = 'buzzer' in lamps && lamps.buzzer !== undefined ? [lamps.buzzer] : []
+  return [...(release.driver === 'pulse' ? [{ pin: release.pin, activeLow: release.activeLow }] : []), ...buzzer, ...lights]
+}
+
+/** One sentence for each that could not be switched off. */
+export async function makeSafe(profile: Profile): Promise<readonly string[]> {
+  const { driveSafe } = await import('./linux/led.js')
+  return driveSafe(outputsOf(profile), profile.gpio)
+}
+
+const boardOf = async (gpio: Profile['gpio']): Promise<Board> => (await import('./linux/gpio.js')).boardOf(gpio)
+
+const asked = (part: NamedSource['part'], source: AmountSource): readonly NamedSource[] =>
+  [{ kind: part === 'register' ? 'register' : 'keypad', part, source }]
 
 const sizeOf = ({ widthPx, heightPx, pitchMm }: Profile['panel']) => ({ widthPx, heightPx, pitchMm })
 

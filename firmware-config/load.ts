@@ -123,14 +123,14 @@ function pathOfProfile(profile: string, from: (path: string) => string): { reado
   }
 }
 
-function problemsOfProfile({ panel, keypad, register, lamps, bench }: Profile, file: string): readonly Problem[] {
+function problemsOfProfile({ panel, keypad, buttons, register, lamps, bench }: Profile, file: string): readonly Problem[] {
   const onBench = Object.entries({ panel, keypad, lamps }).flatMap(([name, { driver }]) => (driver === 'bench' ? [name] : []))
   return [
     ...(onBench.length > 0 && bench === undefined
       ? [{ file, path: 'profile.bench.url', problem: `is missing; ${onBench.join(', ')} ${onBench.length === 1 ? 'is' : 'are'} on the bench` }]
       : []),
-    ...(keypad.driver === 'none' && register.driver === 'none'
-      ? [{ file, path: 'profile', problem: 'has neither a keypad nor a register, so that no sale could ever begin' }]
+    ...(keypad.driver === 'none' && buttons.driver === 'none' && register.driver === 'none'
+      ? [{ file, path: 'profile', problem: 'has neither a keypad, nor buttons, nor a register, so that no sale could ever begin' }]
       : []),
   ]
 }

@@ -41,8 +41,51 @@ const einkPins = z.strictObject({
   dc: pin.default(25),
   busy: pin.default(24),
   power: z.union([pin, z.literal('none')]).default(18).describe('Switches newer boards on; "none" where nothing is wired to it'),
-}).refine((pins) => new Set(Object.values(pins)).size === 4, 'must be four different lines')
-  .prefault({}).describe('BCM numbers of the control lines; the defaults are those of Waveshare boards')
+}).prefault({}).describe('BCM numbers of the control lines; the defaults are those of Waveshare boards')
+
+const activeLow = z.boolean().default(false).describe('On, or pressed, is the low level')
+
+/** An output that is off when the program starts, stops and dies. */
+const output = { pin: pin.describe('BCM number'), activeLow }
+
+/** A lamp on a line of the header, or one that the kernel drives (dtoverlay=gpio-led). */
+const light = z.union([
+  z.strictObject(output),
+  z.strictObject({ led: z.string().regex(/^[A-Za-z0-9:_.-]{1,64}$/, 'a name in /sys/class/leds').describe('Its name in /sys/class/leds') }),
+])
+
+/** What a key of a matrix means. */
+const key = z.enum(['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '00', '000', 'point', 'clear', 'cancel', 'enter', 'none'])
+
+const matrixKeypad = z.strictObject({
+  driver: z.literal('matrix'),
+  rows: z.array(pin).min(1).max(8).describe('BCM numbers of the lines that are read, pulled up'),
+  columns: z.array(pin).min(1).max(8).describe('BCM numbers of the lines that are driven low, one after the other'),
+  keys: z.array(z.array(key).min(1).max(8)).min(1).max(8).describe('A row of keys for each of the rows, from the first column on'),
+}).refine(({ rows, columns, keys }) => keys.length === rows.length && keys.every((row) => row.length === columns.length),
+  { message: 'must have a row for each of rows, and in it a key for each of columns', path: ['keys'] })
+
+const usbNumber = z.string().regex(/^[0-9a-f]{4}$/, 'four hexadecimal digits, such as 04d9')
+
+const usbKeypad = z.strictObject({
+  driver: z.literal('usb'),
+  device: z.union([
+    z.literal('only'),
+    z.strictObject({ vendor: usbNumber, product: usbNumber, serial: z.string().min(1).max(126).optional() }),
+    z.strictObject({ port: z.string().regex(/^[0-9]+-[0-9]+(\.[0-9]+)*$/, 'a USB port such as 1-1.2') }),
+  ]).default('only').describe('Which keypad: the only one there is, one by its USB ids (see lsusb), or whatever is plugged into one port'),
+  exclusive: z.boolean().default(true)
+    .describe('Takes the keypad away from the kernel, so that its keys reach nothing else; false for one that is not on USB'),
+})
+
+/** How many pulses an amount is: one, whatever it is; or one for each `perMinor` of it, as coins would give. */
+const pulses = z.union([
+  z.literal('one'),
+  z.strictObject({
+    perMinor: z.int().min(1).max(999_999_999).describe('Minor units a pulse: 1000 is one pulse for each THB 10.00'),
+    max: z.int().min(1).max(100).default(100).describe('No amount of more pulses is taken'),
+  }),
+])
 
 export const Profile = z.strictObject({
   $schema: z.string().optional(),
@@ -54,7 +97,6 @@ export const Profile = z.strictObject({
       model: z.enum(EINK_MODELS).describe('Which glass and controller it is'),
       spi: z.string().regex(/^\/dev\/spidev[0-9]+\.[0-9]+$/, 'an SPI device such as /dev/spidev0.0').default('/dev/spidev0.0'),
       pins: einkPins,
-      gpioBase: z.int().min(0).max(4096).optional().describe('The number of line 0, where the terminal cannot find it by itself'),
       rotation,
       ...panelSize,
     }),
@@ -70,8 +112,19 @@ export const Profile = z.strictObject({
   keypad: z.discriminatedUnion('driver', [
     z.strictObject({ driver: z.literal('none') }),
     z.strictObject({ driver: z.literal('stdin') }),
+    usbKeypad,
+    matrixKeypad,
     z.strictObject({ driver: z.literal('bench') }),
   ]).default({ driver: 'none' }),
+  buttons: z.discriminatedUnion('driver', [
+    z.strictObject({ driver: z.literal('none') }),
+    z.strictObject({
+      driver: z.literal('gpio'),
+      buttons: z.record(id, z.strictObject({ pin: pin.describe('BCM number'), activeLow: activeLow.default(true) }))
+        .refine((buttons) => Object.keys(buttons).length >= 1 && Object.keys(buttons).length <= 16, 'must be 1 to 16 buttons')
+        .describe('Buttons by the name under which the site gives them a price'),
+    }),
+  ]).default({ driver: 'none' }).describe('One button, one price'),
   register: z.discriminatedUnion('driver', [
     z.strictObject({ driver: z.literal('none') }),
     z.strictObject({
@@ -84,13 +137,58 @@ export const Profile = z.strictObject({
   lamps: z.discriminatedUnion('driver', [
     z.strictObject({ driver: z.literal('none') }),
     z.strictObject({ driver: z.literal('log') }),
+    z.strictObject({ driver: z.literal('single'), light, buzzer: light.optional() }),
+    z.strictObject({ driver: z.literal('rgb'), red: light, green: light, blue: light, buzzer: light.optional() }),
+    z.strictObject({ driver: z.literal('ring'), lights: z.array(light).min(2).max(16).describe('In the order they stand'), buzzer: light.optional() }),
     z.strictObject({ driver: z.literal('bench') }),
   ]).default({ driver: 'none' }),
+  release: z.discriminatedUnion('driver', [
+    z.strictObject({ driver: z.literal('none') }),
+    z.strictObject({ driver: z.literal('log'), pulses: pulses.prefault('one') }),
+    z.strictObject({
+      driver: z.literal('pulse'),
+      ...output,
+      widthMs: z.int().min(10).max(10_000).default(100).describe('How long a pulse lasts'),
+      gapMs: z.int().min(10).max(10_000).default(100).describe('At least this long between two pulses'),
+      pulses: pulses.prefault('one'),
+      feedback: z.strictObject({
+        pin: pin.describe('BCM number'), activeLow: activeLow.default(true),
+        withinMs: z.int().min(100).max(60_000).default(10_000).describe('From the first pulse on; after that the delivery is unknown'),
+      }).optional().describe('A sensor that sees the goods fall, or the gate open'),
+    }),
+  ]).default({ driver: 'none' }).describe('What lets the goods out once a sale is paid'),
+  gpio: z.strictObject({
+    base: z.int().min(0).max(4096).optional().describe('The number of line 0, where the terminal cannot find it by itself'),
+    chip: z.string().min(1).max(64).optional().describe('The label of the chip that the header is on, where it is not a Raspberry Pi\'s'),
+  }).prefault({}),
   bench: z.strictObject({
     url: z.url({ protocol: /^wss?$/ }).describe('The bench that plays the hardware'),
   }).optional().describe('Needed when any driver is "bench"'),
-})
+}).superRefine(refuseSharedPins)
 export type Profile = z.infer<typeof Profile>
+/** As a file says it: what has a default may be left out. */
+export type ProfileFile = z.input<typeof Profile>
+
+/** Two parts on one line of the header fight over it. */
+function refuseSharedPins(profile: object, context: z.RefinementCtx): void {
+  const users = new Map<number, string>()
+  for (const { number, path } of pinsIn(profile, [])) {
+    const first = users.get(number)
+    if (first === undefined) users.set(number, path.join('.'))
+    else context.addIssue({ code: 'custom', path: [...path], message: `line ${number} is already that of ${first}`, input: number })
+  }
+}
+
+const PIN_KEYS = ['pin', 'reset', 'dc', 'busy', 'power', 'rows', 'columns']
+
+function* pinsIn(value: unknown, path: readonly string[]): Generator<{ number: number; path: readonly string[] }> {
+  if (typeof value === 'number' && path.some((name) => PIN_KEYS.includes(name))) yield { number: value, path }
+  if (!(value instanceof Object)) return
+  for (const [name, inner] of Object.entries(value)) yield* pinsIn(inner, [...path, name])
+}
+
+/** As a person writes it, such as 20.00; what it means in the site's currency is checked with it. */
+const price = z.string().regex(/^[0-9]{1,9}(\.[0-9]{1,3})?$/, 'an amount such as "20.00"')
 
 export const Site = z.strictObject({
   $schema: z.string().optional(),
@@ -99,6 +197,9 @@ export const Site = z.strictObject({
   country: z.enum(['TH', 'SG', 'MY']),
   currency: z.enum(['THB', 'SGD', 'MYR']),
   method: z.enum(['alipayplus_mpm', 'promptpay']).default('alipayplus_mpm'),
+  prices: z.record(id, price).default({}).describe('What each of the profile\'s buttons costs'),
+  usual: z.strictObject({ from: price.optional(), to: price.optional() }).optional()
+    .describe('Amounts outside of this are asked about once more before they are charged: 250.00 is easily typed as 2500.00'),
   mark: z.strictObject({
     file: path.describe('As the brand supplied it: a square PNG, 16 to 512 dots wide and of up to 64 KB'),
   }).optional().describe('The brand\'s mark in the middle of the code, where there is room for it; without it codes are plain'),

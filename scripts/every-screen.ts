@@ -81,6 +81,7 @@ export function screensOf({ minor, currency, method }: Site): ReadonlyMap<string
   const idle = { phase: 'idle', digits: '' } as const
   const refused = (reason: 'amount too small' | 'amount too large' | 'busy') =>
     show({ ...idle, notice: { type: 'refused', refusal: { reason, text: '' }, clearAt: 0 } })
+  const notInPulses = { reason: 'not in pulses', stepMinor: 1_000, maxMinor: 10_000, text: '' } as const
   const wentBack = (voided: boolean) =>
     show({ ...idle, notice: { type: 'reversed', reversal: { sale: sale.id, charge: 'chrg_test', amount: sale.amount, voided }, clearAt: 0 } })
   const presenting: State = { phase: 'presenting', sale, offer, endsAt: 120_000, asks: 0, askAt: 0 }
@@ -90,14 +91,21 @@ export function screensOf({ minor, currency, method }: Site): ReadonlyMap<string
     ['starting', show(idle, { notReady: 'starting' })],
     ['enter-amount', show(idle)],
     ['enter-amount-typed', show({ phase: 'idle', digits: String(minor) })],
+    ['enter-amount-missing', show(idle, { missing: ['register'] })],
+    ['confirm-amount', show({ phase: 'idle', digits: String(minor), confirm: { from: 700, until: 20_000 } })],
     ['refused-too-small', refused('amount too small')],
     ['refused-too-large', refused('amount too large')],
     ['refused-busy', refused('busy')],
+    ['refused-not-in-pulses', show({ ...idle, notice: { type: 'refused', refusal: notInPulses, clearAt: 0 } })],
     ['please-wait', show({ phase: 'opening', sale, retryAt: 0, giveUpAt: 0 })],
     ['scan-to-pay', show(presenting, {}, 30_000)],
     ['scan-to-pay-last-step', show(presenting, {}, 110_000)],
     ['checking', show({ phase: 'resolving', sale, doubt: 'expired', offer, tries: 1, retryAt: 0 })],
     ['paid', settled({ outcome: 'paid', paidAt: '2026-11-23T06:00:00Z' })],
+    ['undelivered', show({
+      phase: 'settled', sale, verdict: { ending: { outcome: 'paid', paidAt: '2026-11-23T06:00:00Z' }, charge: 'chrg_test' }, told: true, clearAt: 0,
+      undelivered: { noted: false, tries: 1, retryAt: 0 },
+    })],
     ['not-paid-rejected', unpaid('payment_rejected')],
     ['not-paid-insufficient', unpaid('insufficient_fund')],
     ['not-paid-failed', unpaid('failed_processing')],
@@ -110,5 +118,6 @@ export function screensOf({ minor, currency, method }: Site): ReadonlyMap<string
     ['offline', show(idle, { notReady: 'link down' })],
     ['updating', show(idle, { updating: { minutesLeft: 2 } })],
     ['out-of-service', show(idle, { notReady: 'journal fault' })],
+    ['out-of-service-keypad', show(idle, { notReady: 'keypad fault' })],
   ])
 }

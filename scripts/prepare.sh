@@ -3,10 +3,11 @@
 # scripts, which call `prepare demo` or `prepare test`. Installs only what is missing, so a second run takes a moment.
 # Whatever it cannot do ends in one sentence that says what to do; everything it says goes to stderr.
 
-# What canvas, better-sqlite3, epoll (of onoff) and spi-device need to compile, the fonts of our four languages, and a pty for
-# the register.
+# What canvas, better-sqlite3, epoll (of onoff) and spi-device need to compile, what node-hid loads, the fonts of our four
+# languages, and a pty for the register.
 PACKAGES_DEMO=(build-essential python3 pkg-config libcairo2-dev libpango1.0-dev libjpeg-dev libgif-dev librsvg2-dev
-  fontconfig fonts-dejavu-core fonts-tlwg-loma-ttf fonts-wqy-microhei socat)
+  fontconfig fonts-dejavu-core fonts-tlwg-loma-ttf fonts-wqy-microhei socat
+  libusb-1.0-0 libudev1)
 # A real browser, a broker that is not ours (Debian starts it on localhost), the linter of these scripts, what breaks disks,
 # and a second reader of codes, which the product does not use.
 PACKAGES_TEST=(chromium mosquitto shellcheck strace e2fsprogs mount zbar-tools)

@@ -15,7 +15,7 @@ import { openStore } from '../cloud/store.js'
 import type { Currency } from '../device/protocol/money.js'
 import type { Country, PaymentMethodName } from '../device/protocol/payment-method.js'
 import { mintKey, publicPart } from '../device/protocol/seal.js'
-import type { Profile } from '../firmware-config/schema.js'
+import type { ProfileFile } from '../firmware-config/schema.js'
 
 export interface WorkbenchOptions {
   /** An empty folder: configuration, databases, keys and logs go there. */
@@ -25,7 +25,7 @@ export interface WorkbenchOptions {
   readonly method: PaymentMethodName
   readonly shopName: string
   /** The box; a bench that plays its hardware is opened first, if there is one. */
-  readonly profile: (benchUrl: string) => Profile
+  readonly profile: (benchUrl: string) => ProfileFile
   readonly openBench?: (sandboxUrl: string) => Promise<string>
   /** 10..3600 */
   readonly codeLifetimeSeconds?: number

@@ -43,7 +43,7 @@ interface Arrow {
 const protocol = /^device\/protocol\//
 /** How any configuration file is read and its problems are told; nothing of the terminal's own configuration. */
 const problems = /^firmware-config\/(problems|json-file)\.ts$/
-const promises = /^drivers\/driver\.ts$/
+const promises = /^drivers\/(driver|finding)\.ts$/
 
 const arrows: readonly Arrow[] = [
   { from: protocol, to: [protocol], why: 'both ends of the wire share it, so it stands on nothing else' },
@@ -53,15 +53,15 @@ const arrows: readonly Arrow[] = [
     why: 'what is shown is a function of the sale',
   },
   {
-    from: /^device\/main\.ts$/, to: [/^device\//, /^drivers\/(driver|open)\.ts$/, /^firmware-config\//],
-    why: 'the composition root opens drivers by drivers/open.ts',
+    from: /^device\/main\.ts$/, to: [/^device\//, /^drivers\/(driver|open|probe)\.ts$/, /^firmware-config\//],
+    why: 'the composition root opens drivers by drivers/open.ts, and looks at a box by drivers/probe.ts',
   },
   {
     from: /^device\//, to: [/^device\/(?!main\.ts$)/, promises, /^firmware-config\//],
     why: 'the terminal knows hardware by its promises, and no gateway',
   },
   {
-    from: /^drivers\/open\.ts$/, to: [/^drivers\//, /^firmware-config\/schema\.ts$/],
+    from: /^drivers\/(open|probe)\.ts$/, to: [/^drivers\//, /^firmware-config\/schema\.ts$/],
     why: 'choosing a driver needs the configuration and nothing else',
   },
   { from: /^drivers\//, to: [/^drivers\/(?!open\.ts$)/], why: 'hardware knows nothing of sales, gateways or configuration' },
@@ -99,7 +99,7 @@ const pure: readonly { readonly files: RegExp; readonly packages: readonly strin
   { files: /^device\/protocol\/seal\.ts$/, packages: ['jose', 'zod'] },
   { files: protocol, packages: ['zod', 'node:crypto'] },
   { files: /^device\/(sale|view|words)\.ts$/, packages: [] },
-  { files: /^drivers\/(ecr\/line|panel\/(eink-chip|ssd16xx|uc81xx))\.ts$/, packages: [] },
+  { files: /^drivers\/(ecr\/line|keypad\/(debounce|hid-report|key-guard|matrix)|lamps\/patterns|panel\/(eink-chip|ssd16xx|uc81xx))\.ts$/, packages: [] },
   { files: /^cloud\/(charge|reversal|reconciliation|plain-text)\.ts$/, packages: [] },
   { files: /^cloud\/ledger\.ts$/, packages: ['node:crypto'] },
 ]

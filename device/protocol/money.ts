@@ -39,6 +39,32 @@ export function amountFromDigits(keys: string, currency: Currency): Amount | und
   return { minor: Number(significant), currency }
 }
 
+/**
+ * Keys as typed with a decimal point: '25.' and '25.0' are 25.00, '.5' is 0.50. Without one they are minor units, as above.
+ * Undefined when empty, zero or too long.
+ */
+export function amountFromKeys(keys: string, currency: Currency): Amount | undefined {
+  const [whole = '', fraction] = keys.split('.')
+  return fraction === undefined ? amountFromDigits(whole, currency)
+    : amountFromDigits(whole + fraction.padEnd(CURRENCY_DIGITS[currency], '0'), currency)
+}
+
+/**
+ * One more key of digits ('0' to '9', '00', '000'). The keys as they were when it does not belong there: more decimals than
+ * the currency has, more digits than an amount. A key counts whole or not at all.
+ */
+export function typeDigits(keys: string, digits: string, currency: Currency): string {
+  if (!/^([0-9]|00|000)$/.test(digits)) return keys
+  const fraction = keys.split('.')[1]
+  if (fraction !== undefined) return fraction.length + digits.length <= CURRENCY_DIGITS[currency] ? keys + digits : keys
+  const typed = (keys + digits).replace(/^0+/, '')
+  return typed.length <= AMOUNT_DIGITS_MAX ? typed : keys
+}
+
+/** The decimal point: one, and only where all decimals of the currency still have room. */
+export const typePoint = (keys: string, currency: Currency): string =>
+  (keys.includes('.') || keys.length + CURRENCY_DIGITS[currency] > AMOUNT_DIGITS_MAX ? keys : `${keys || '0'}.`)
+
 /** '25.00' -- the form registers speak. */
 export function formatMajor(amount: Amount): string {
   const digits = CURRENCY_DIGITS[amount.currency]

@@ -67,6 +67,8 @@ export const UpMessage = z.discriminatedUnion('type', [
   z.object({ ...up, type: z.literal('sale.open'), order: Order }),
   z.object({ ...up, type: z.literal('sale.ask'), order: Order, charge: OfferedCharge }),
   z.object({ ...up, type: z.literal('sale.close'), order: Order, charge: OfferedCharge, reason: z.enum(CLOSE_REASONS) }),
+  /** The sale is paid, and nobody knows whether the goods came out: a person must look. Repeated until the verdict is said again in answer. */
+  z.object({ ...up, type: z.literal('sale.undelivered'), order: Order, charge: OfferedCharge }),
   z.object({ ...up, type: z.literal('gone') }),
 ])
 export type UpMessage = z.infer<typeof UpMessage>
@@ -144,7 +146,7 @@ export const shardOf = (terminal: string): string =>
 export type UpKind = 'hello' | 'sale' | 'gone'
 export type DownKind = 'welcome' | 'sale'
 
-const upKind = { hello: 'hello', 'sale.open': 'sale', 'sale.ask': 'sale', 'sale.close': 'sale', gone: 'gone' } as const
+const upKind = { hello: 'hello', 'sale.open': 'sale', 'sale.ask': 'sale', 'sale.close': 'sale', 'sale.undelivered': 'sale', gone: 'gone' } as const
 const downKind = { welcome: 'welcome', 'sale.offer': 'sale', 'sale.verdict': 'sale', 'sale.reversed': 'sale' } as const
 
 export const upTopic = (terminal: string, type: UpMessage['type']): string =>

@@ -10,7 +10,7 @@ import { stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from 'pino'
 import { SerialPort } from 'serialport'
-import { type AmountSource, DriverError, type Input } from '../driver.js'
+import { type AmountSource, DriverError, type Input, type PartReport } from '../driver.js'
 import { answerLine, distrustLine, lineStart, readLines } from './line.js'
 
 export interface SerialTimes {
@@ -33,6 +33,7 @@ const TIMES: SerialTimes = {
 export interface SerialRegisterOptions {
   readonly path: string
   readonly baud: number
+  readonly report?: PartReport
   readonly log: Logger
   /** Milliseconds on a clock that never goes backwards. */
   readonly now: () => number
@@ -41,7 +42,7 @@ export interface SerialRegisterOptions {
   readonly times?: Partial<SerialTimes>
 }
 
-export function createSerialRegister({ path, baud, log, now, random, times }: SerialRegisterOptions): AmountSource {
+export function createSerialRegister({ path, baud, report = () => undefined, log, now, random, times }: SerialRegisterOptions): AmountSource {
   const limits = { ...TIMES, ...times }
   let line: Line | undefined
   let halted: AbortController | undefined
@@ -54,10 +55,12 @@ export function createSerialRegister({ path, baud, log, now, random, times }: Se
     if (signal.aborted) return opened.close()
     line = opened
     log.info({ path, baud }, 'register line open')
+    report(undefined)
     void opened.lost.then((why) => {
       if (line === opened) line = undefined
       if (signal.aborted) return
       log.warn({ path, why }, 'register line lost')
+      report(`the register's line ${path} is lost (${why}): plug it in`)
       void reconnect(deliver, signal)
     })
   }
@@ -94,6 +97,7 @@ export function createSerialRegister({ path, baud, log, now, random, times }: Se
         await connect(deliver, halted.signal)
       } catch (error) {
         halted = undefined
+        report(`the register's line ${path} does not open: ${error instanceof Error ? error.message : String(error)}`)
         throw error
       }
     },

@@ -1,7 +1,7 @@
 /**
  * A keypad on a stream: the keys of a laptop, or a script that pipes them in.
  *
- *   0-9 digit · Enter · c or Backspace clear · x or Escape cancel · everything else nothing
+ *   0-9 digit · . or , decimal point · Enter · c or Backspace clear · x or Escape cancel · everything else nothing
  *
  * On a TTY it reads single keys (raw mode), and gives Ctrl-C back to the program, since raw mode takes it away.
  */
@@ -35,6 +35,8 @@ const BACKSPACE = 0x08
 const LF = 0x0a
 const CR = 0x0d
 const ESCAPE = 0x1b
+const COMMA = 0x2c
+const POINT = 0x2e
 const DELETE = 0x7f
 
 /**
@@ -99,6 +101,7 @@ export function createStdinKeypad({ stream, interrupt, log }: StdinKeypadOptions
 
 function inputOf(byte: number): Input | undefined {
   if (byte >= 0x30 && byte <= 0x39) return { type: 'digit pressed', digit: String.fromCharCode(byte) }
+  if (byte === POINT || byte === COMMA) return { type: 'point pressed' }
   if (byte === CR || byte === LF) return { type: 'enter pressed' }
   if (byte === BACKSPACE || byte === DELETE) return { type: 'clear pressed' }
   const letter = String.fromCharCode(byte).toLowerCase()

@@ -1,168 +1,185 @@
 /**
- * GPIO lines of the board's header by their BCM number, through the kernel's sysfs and `onoff` (loaded only when wanted).
+ * Lines of the board's header by their BCM number, through the kernel's sysfs.
  *
- *   BCM 17 ──chip found by label──> base 512 + 17 ──> /sys/class/gpio/gpio529
+ *   BCM 17 ──chip found by label──> base 512 + 17 ──onoff──> /sys/class/gpio/gpio529         (gpio-chip.ts, gpio-onoff.ts)
+ *                                └> a chip without base ───> /sys/class/gpio/chip0/gpio17    (gpio-by-chip.ts)
  *
- * sysfs counts lines from a base that differs by board and kernel (Pi 0 to 4: 0, then 512; Pi 5: 53, 399, 571): it is read,
- * never assumed. Whatever goes wrong is one sentence that names the line and what to do. No pull-ups and no edges here.
+ * Whatever goes wrong is one sentence that names the line and what to do. Not from here: what a line is before this program
+ * runs. An input's pull, and an output's level from power on, are the firmware's, by lines in config.txt:
+ *
+ *   gpio=5,6,13,19=ip,pu   inputs, pulled up: buttons to ground, the rows of a matrix (or resistors of 10 k)
+ *   gpio=17=op,dl          an output that is low from power on: a relay that is on at high; dh for one that is on at low
+ *
+ * An output stays as it is when the program is killed. So each is driven to off the moment it is opened again, before the
+ * kernel hears anything else of it, and `plinth safe` does that at once after a crash (driveSafe in led.ts).
  */
-import { readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import type { Gpio } from 'onoff'
-import { DriverError } from '../driver.js'
+import { type ChipOptions, headerChip, refuseForeignLine } from './gpio-chip.js'
+import { openByOffset } from './gpio-by-chip.js'
+import { codeOf, type Direction, gpioFailure, type Line } from './gpio-line.js'
+import { loadOnoff, openByNumber, type OpenGpio } from './gpio-onoff.js'
+import type { Light, LightOptions, LightWire } from './led.js'
 
-export interface GpioOptions {
-  /** Number of the header's first line, for a board whose chip is not known here. */
-  readonly base?: number | undefined
-  /** Where the kernel's GPIO files are. */
-  readonly root?: string
-  /** What opens a line: onoff's Gpio. */
+export interface GpioOptions extends ChipOptions {
+  /** What opens a line by number: onoff's Gpio. */
   readonly onoff?: () => Promise<OpenGpio>
 }
 
-export type OpenGpio = new (line: number, direction: 'in' | 'high' | 'low') => Pick<Gpio, 'readSync' | 'writeSync' | 'direction' | 'unexport'>
-
+/** Lines that are closed, or that fail, throw GPIO_FAILED; they may be closed twice. */
 export interface OutputLine {
   set(level: 0 | 1): void
+  /** Leaves it at its level, as far as the kernel keeps one. */
   close(): void
 }
 
 export interface InputLine {
   level(): 0 | 1
+  /**
+   * `changed` is called after the level has changed, as far as the kernel tells: once for several changes at times, now and
+   * then for none. It must not throw, and `level` may, when the chip is lost. Read the level once after this has returned.
+   * False: no edges on this kernel; whoever needs them looks now and then. One watcher, the last.
+   */
+  watch(changed: () => void): boolean
   close(): void
 }
 
-const ROOT = '/sys/class/gpio'
-const HEADER_LABELS = ['pinctrl-bcm2835', 'pinctrl-bcm2711', 'pinctrl-rp1']
-/** The header's chip is the large one: expanders and power chips have 8 to 32 lines. */
-const HEADER_LINES_MIN = 54
-/** 0 and 1 read the EEPROM of a HAT. */
-const BCM_MIN = 2
+/**
+ * A line that is pulled low or let go (an input), never driven high: a column of a key matrix, where two driven lines could
+ * meet through two pressed keys. Let go when it is opened and when it is closed.
+ */
+export interface OpenDrainLine {
+  pullLow(): void
+  letGo(): void
+  close(): void
+}
 
-/** The line is an output at that level from the first moment. */
-export async function openOutput(bcm: number, level: 0 | 1, options: GpioOptions = {}): Promise<OutputLine> {
-  const { line, name } = await openLine(bcm, level === 1 ? 'high' : 'low', options)
-  let closed = false
+/** An output that is off from the first moment, when it is closed, and (with `plinth safe` after a crash) whenever nobody holds it. */
+export interface SwitchedOutput {
+  set(on: boolean): void
+  /** Off, and given back. Throws when it could not be driven to off, and has given it back nevertheless. */
+  close(): void
+}
+
+export interface Wire {
+  /** BCM number. */
+  readonly pin: number
+  /** On is the low level. */
+  readonly activeLow: boolean
+}
+
+/** What drivers take of a board: its header, and its lights. */
+export interface Board {
+  openInput(bcm: number): Promise<InputLine>
+  openOpenDrain(bcm: number): Promise<OpenDrainLine>
+  openSafeOutput(wire: Wire): Promise<SwitchedOutput>
+  openLight(light: LightWire): Promise<Light>
+}
+
+export function boardOf(options: LightOptions = {}): Board {
   return {
-    set: (next) => { attempt(`${name} could not be driven`, () => line.writeSync(next)) },
-    close() {
-      if (!closed) line.unexport()
-      closed = true
-    },
+    openInput: (bcm) => openInput(bcm, options),
+    openOpenDrain: (bcm) => openOpenDrain(bcm, options),
+    openSafeOutput: (wire) => openSafeOutput(wire, options),
+    openLight: async (light) => (await import('./led.js')).openLight(light, options),
+  }
+}
+
+/** An output at that level from the first moment. */
+export async function openOutput(bcm: number, level: 0 | 1, options: GpioOptions = {}): Promise<OutputLine> {
+  const line = await holdLine(bcm, level === 1 ? 'high' : 'low', options)
+  return { set: (next) => line.write(next), close: () => line.close() }
+}
+
+export async function openSafeOutput({ pin, activeLow }: Wire, options: GpioOptions = {}): Promise<SwitchedOutput> {
+  const off = activeLow ? 1 : 0
+  const on = activeLow ? 0 : 1
+  const line = await holdLine(pin, activeLow ? 'high' : 'low', options)
+  return {
+    set: (wanted) => line.write(wanted ? on : off),
+    close: () => line.close((held) => held.write(off)),
   }
 }
 
 export async function openInput(bcm: number, options: GpioOptions = {}): Promise<InputLine> {
-  const { line, name } = await openLine(bcm, 'in', options)
-  let closed = false
+  const line = await holdLine(bcm, 'in', options)
+  return { level: () => line.read(), watch: (changed) => line.watch(changed), close: () => line.close() }
+}
+
+export async function openOpenDrain(bcm: number, options: GpioOptions = {}): Promise<OpenDrainLine> {
+  const line = await holdLine(bcm, 'in', options)
   return {
-    level: () => attempt(`${name} could not be read`, () => line.readSync()),
-    close() {
-      if (!closed) line.unexport()
-      closed = true
+    pullLow: () => line.turn('low'),
+    letGo: () => line.turn('in'),
+    close: () => line.close((held) => held.turn('in')),
+  }
+}
+
+/** A line with its name, so that failures are told by it; and not used once it is closed: its file may be another's by then. */
+interface HeldLine extends Omit<Line, 'release'> {
+  /** `last` is what is done with it before it is given back. */
+  close(last?: (line: Line) => void): void
+}
+
+async function holdLine(bcm: number, direction: Direction, options: GpioOptions): Promise<HeldLine> {
+  const { line, name } = await openLine(bcm, direction, options)
+  let closed = false
+  const attempt = <T>(what: string, use: () => T): T => {
+    if (closed) throw gpioFailure(`${name} could not be ${what}: it is closed`)
+    try {
+      return use()
+    } catch (error) {
+      throw gpioFailure(`${name} could not be ${what} (${codeOf(error)})`, error)
+    }
+  }
+  return {
+    turn: (to) => attempt('driven', () => line.turn(to)),
+    read: () => attempt('read', () => line.read()),
+    write: (level) => attempt('driven', () => line.write(level)),
+    watch: (changed) => attempt('watched', () => line.watch(changed)),
+    close(last = () => undefined) {
+      if (closed) return
+      try {
+        attempt('driven to its last level', () => last(line))
+      } finally {
+        closed = true
+        line.release()
+      }
     },
   }
 }
 
-/** BCM number of the header -> number in sysfs. */
-export async function sysfsNumber(bcm: number, { base, root = ROOT }: GpioOptions = {}): Promise<number> {
-  const chip = base === undefined ? await headerChip(root) : { base, lines: HEADER_LINES_MIN }
-  if (!Number.isInteger(bcm) || bcm < BCM_MIN || bcm >= chip.lines) {
-    throw failure(`there is no GPIO ${bcm} to use: ${BCM_MIN} to ${chip.lines - 1} are`)
+async function openLine(bcm: number, direction: Direction, options: GpioOptions): Promise<{ line: Line, name: string }> {
+  const chip = await headerChip(options)
+  refuseForeignLine(bcm, chip)
+  if (chip.base === undefined) {
+    const name = `GPIO ${bcm} (of ${chip.label})`
+    return { name, line: opened(name, () => openByOffset(chip.folder, bcm, direction), ROOT_ONLY) }
   }
-  return chip.base + bcm
-}
-
-interface Chip {
-  readonly label: string
-  readonly base: number
-  readonly lines: number
-}
-
-async function headerChip(root: string): Promise<Chip> {
-  const names = await readdir(root).catch((error: unknown) => {
-    throw failure(`this machine has no GPIO: ${root} cannot be listed (${codeOf(error)})`, error)
-  })
-  const chips = await Promise.all(names.filter((name) => /^gpiochip[0-9]+$/.test(name)).map((name) => readChip(join(root, name))))
-  if (chips.length === 0 && names.some((name) => /^chip[0-9]+$/.test(name))) {
-    throw failure(`this kernel offers GPIO by chip only (${root}/chip0), without the numbers that onoff needs: use one with CONFIG_GPIO_SYSFS_LEGACY`)
-  }
-  const labelled = chips.filter(({ label }) => HEADER_LABELS.includes(label))
-  const found = labelled.length > 0 ? labelled : largest(chips)
-  const [chip, ...others] = found
-  if (chip === undefined) throw failure(`none of the GPIO chips in ${root} is the header's: ${listed(chips)}; set its base`)
-  if (others.length > 0) throw failure(`several GPIO chips in ${root} could be the header's: ${listed(found)}; set its base`)
-  return chip
-}
-
-function largest(chips: readonly Chip[]): readonly Chip[] {
-  const lines = Math.max(HEADER_LINES_MIN, ...chips.map((chip) => chip.lines))
-  return chips.filter((chip) => chip.lines === lines)
-}
-
-async function readChip(folder: string): Promise<Chip> {
-  const [label = '', base = '', lines = ''] = await Promise.all(['label', 'base', 'ngpio'].map(async (name) => {
-    const path = join(folder, name)
-    const text = await readFile(path, 'utf8').catch((error: unknown) => {
-      throw failure(`${path} cannot be read (${codeOf(error)})`, error)
-    })
-    return text.trim()
-  }))
-  if (![base, lines].every((text) => /^[0-9]{1,9}$/.test(text))) throw failure(`${folder} has base '${base}' and ngpio '${lines}'`)
-  return { label, base: Number(base), lines: Number(lines) }
-}
-
-const listed = (chips: readonly Chip[]): string =>
-  chips.map(({ label, base, lines }) => `${label} (base ${base}, ${lines} lines)`).join(', ') || 'there are none'
-
-interface OpenedLine {
-  readonly line: InstanceType<OpenGpio>
-  readonly name: string
-}
-
-async function openLine(bcm: number, direction: 'in' | 'high' | 'low', options: GpioOptions): Promise<OpenedLine> {
-  const number = await sysfsNumber(bcm, options)
+  const number = chip.base + bcm
   const name = `GPIO ${bcm} (line ${number})`
-  const Line = await (options.onoff ?? loadOnoff)()
-  let line: InstanceType<OpenGpio> | undefined
+  const Gpio = await (options.onoff ?? loadOnoff)()
+  const invalid = options.base === undefined ? KEPT_BY_KERNEL : `is not a line of this kernel: gpio.base ${options.base} of the profile is wrong`
+  return { name, line: opened(name, () => openByNumber(Gpio, number, direction), GROUP_ONLY, invalid) }
+}
+
+const GROUP_ONLY = 'is not permitted: the user of this program must be in the group gpio (just after boot, udev may not have given it the line yet)'
+const ROOT_ONLY = 'is not permitted: this kernel gives new lines to root alone, so root must export it and give its files to the group gpio first'
+const KEPT_BY_KERNEL = 'is not given out by this kernel: wire another one'
+
+function opened(name: string, open: () => Line, notPermitted: string, invalid = KEPT_BY_KERNEL): Line {
   try {
-    line = new Line(number, direction)
-    // onoff is silent about a direction that cannot be set on a line which an earlier run left behind.
-    if ((line.direction() === 'in') !== (direction === 'in')) throw new Error('it keeps its direction')
-    return { line, name }
+    return open()
   } catch (error) {
-    line?.unexport()
-    throw failure(`${name} ${remedy(error)}`, error)
+    throw gpioFailure(`${name} ${remedy(error, notPermitted, invalid)}`, error)
   }
 }
 
-async function loadOnoff(): Promise<OpenGpio> {
-  try {
-    return (await import('onoff')).Gpio
-  } catch (error) {
-    throw failure('the package onoff cannot be loaded: is it installed, and built for this Node?', error)
-  }
-}
-
-function remedy(error: unknown): string {
+function remedy(error: unknown, notPermitted: string, invalid: string): string {
   switch (codeOf(error)) {
-    case 'EBUSY': return 'is taken by the kernel or another program: free it, or wire another one'
-    case 'EINVAL': return 'is not a line of this kernel: the base is wrong'
+    case 'EBUSY': return 'is taken by the kernel (an overlay of config.txt) or by another program: free it, or wire another one'
+    case 'EINVAL': return invalid
     case 'EACCES':
-    case 'EPERM': return 'is not permitted: the user of this program must be in the group gpio'
-    case 'ENOENT': return 'cannot be opened: this kernel has no GPIO in sysfs'
+    case 'EPERM': return notPermitted
+    case 'ENOENT': return 'cannot be opened: this kernel has no such line in sysfs'
     default: return `cannot be opened (${error instanceof Error ? error.message : String(error)})`
   }
 }
-
-function attempt<T>(failed: string, use: () => T): T {
-  try {
-    return use()
-  } catch (error) {
-    throw failure(`${failed} (${codeOf(error)})`, error)
-  }
-}
-
-const failure = (message: string, cause?: unknown): DriverError => new DriverError('GPIO_FAILED', message, cause)
-
-const codeOf = (error: unknown): string => (error instanceof Error && 'code' in error ? String(error.code) : String(error))

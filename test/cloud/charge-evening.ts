@@ -5,12 +5,12 @@
  */
 import { deadline, type Effect, type Event, initial, restore, type State, step, type Step, type Word } from '../../cloud/charge.js'
 import { chain, EMPTY, type Entry, type Posted } from '../../cloud/ledger.js'
-import { askedAfter, closeAsked, LOOK_FIRST_MS, moment, opened, START, swept, terms } from './charge-story.js'
+import { askedAfter, closeAsked, goodsInDoubt, LOOK_FIRST_MS, moment, opened, START, swept, terms } from './charge-story.js'
 import { littleOmise, unanswered } from './little-omise.js'
 
 /** As often as they stand here. */
 export const MOVES = [
-  'open', 'ask', 'close', 'hello', 'terminal forgets',
+  'open', 'ask', 'close', 'hello', 'terminal forgets', 'goods in doubt',
   ...Array<'command arrives'>(10).fill('command arrives'), ...Array<'answer arrives'>(10).fill('answer arrives'),
   'answer is lost', 'answer is lost', 'command arrives too late', 'command is lost', 'customer pays', 'customer pays', 'wallet refuses', 'Omise expires',
   'wallet pays late', 'an orphan is paid', 'a part goes back at the desk', 'all goes back at the desk', 'Omise refuses a refund',
@@ -50,6 +50,9 @@ export function evening(script: readonly Move[], chance: Iterator<number>): Even
   /** The terminal shows the first code it is offered, and believes the first verdict about that code or in answer to its close. */
   let showing: string | null = null
   let believed: Extract<Word, { type: 'sale.verdict' }> | undefined
+  /** The terminal says that goods of its paid sale are in doubt, until it is answered. */
+  let doubted = false
+  let noted = false
   let restored = false
   /** A charge was paid that nobody had seen; what a gateway without records makes of it is a matter of luck. */
   let miracle = false
@@ -92,6 +95,7 @@ export function evening(script: readonly Move[], chance: Iterator<number>): Even
         rule(word.payload === `https://qr.example/${word.charge}`, 'the code is of another charge')
         rule(restored || offeredCharges().size === 1, 'two charges were offered')
         rule(books.state.phase === 'bound' && books.state.closing === undefined, 'a code was offered of a sale that ends')
+        rule(word.re?.startsWith('undelivered') !== true, 'a report that goods are in doubt was answered with a code')
         if (believed === undefined) showing ??= word.charge
         return
       case 'sale.verdict':
@@ -103,6 +107,7 @@ export function evening(script: readonly Move[], chance: Iterator<number>): Even
 
   function judged(word: Extract<Word, { type: 'sale.verdict' }>): void {
     const { ending, charge, re } = word
+    noted ||= re?.startsWith('undelivered') === true
     const earlier = words.filter((other) => other.type === 'sale.verdict')
     rule(restored || new Set(earlier.map((it) => JSON.stringify(it.ending))).size === 1, 'the ending changed')
     if (ending.outcome === 'paid') rule(charge !== null && omise.seen(charge).paid, 'said paid, and nobody had paid')
@@ -161,6 +166,10 @@ export function evening(script: readonly Move[], chance: Iterator<number>): Even
       case 'open':  return happens(opened(`open-${++requests}`))
       case 'ask':   return happens(askedAfter(`ask-${++requests}`, showing))
       case 'close': return happens(closeAsked(`close-${++requests}`, showing))
+      case 'goods in doubt':
+        if (believed?.ending.outcome !== 'paid' || believed.charge === null) return
+        doubted = true
+        return happens(goodsInDoubt(believed.charge, `undelivered-${++requests}`))
       case 'hello': return books.state.phase === 'none' ? undefined : happens(askedAfter(null))
       case 'terminal forgets':
         showing = null
@@ -265,6 +274,7 @@ export function evening(script: readonly Move[], chance: Iterator<number>): Even
   settle()
   for (let sweeps = 0; sweeps < SWEEPS; sweeps++) {
     if (believed === undefined && requests > 0) move('close')
+    if (doubted && !noted) move('goods in doubt')
     move('lists catch up')
     move('sweeper')
     settle()
@@ -272,6 +282,8 @@ export function evening(script: readonly Move[], chance: Iterator<number>): Even
   const { state, ledger, concerns } = books
   rule(deadline(state) === undefined, `the sale never ended: ${state.phase}`)
   rule(requests === 0 || believed !== undefined, 'the terminal was left in doubt')
+  rule(!doubted || noted, 'nobody answered that goods are in doubt')
+  rule(!noted || restored || concerns.includes(believed?.charge ?? ''), 'goods are in doubt, and nobody looks at it')
   rule(ledger.filter(({ key }) => key.startsWith('sale paid ')).length <= 1, 'two payments are posted as the sale')
   const paid = [...omise.made.values()].filter(({ seen }) => seen.paid)
   const isSale = (id: string): boolean => ledger.some(({ key }) => key === `sale paid ${id}`)

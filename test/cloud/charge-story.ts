@@ -47,6 +47,8 @@ export const askedAfter = (request: string | null = 'ask-1', showing: string | n
   ({ type: 'sale asked after', terminal: 'T-1', order, request, showing })
 export const closeAsked = (request = 'close-1', showing: string | null = null): Event =>
   ({ type: 'close asked', terminal: 'T-1', order, request, reason: 'cancelled', showing })
+/** The terminal was told that it is paid with this charge, and does not know whether the goods came out. */
+export const goodsInDoubt = (showing = 'a', request = 'undelivered-1'): Event => ({ type: 'goods in doubt', terminal: 'T-1', order, request, showing })
 export const created = (id: string, changed: Partial<ChargeSeen> = {}): Event => ({ type: 'charge created', charge: charge(id, changed) })
 export const found = (...charges: readonly ChargeSeen[]): Event => ({ type: 'charges found', charges })
 export const read = (seen: ChargeSeen): Event => ({ type: 'charge read', charge: seen })

@@ -7,7 +7,7 @@ import { type Account, replay } from '../../cloud/ledger.js'
 import { LIST_RETRY_MS_MAX } from '../../cloud/reversal.js'
 import { evening, type Move, MOVES } from './charge-evening.js'
 import {
-  askedAfter, charge, closeAsked, CODE, codeRead, created, expiredCharge, failedCharge, found, type Line, listed, moment, opened, order,
+  askedAfter, charge, closeAsked, CODE, codeRead, created, expiredCharge, failedCharge, found, goodsInDoubt, type Line, listed, moment, opened, order,
   paidCharge, play, read, refund, START, swept, terms,
 } from './charge-story.js'
 
@@ -125,6 +125,24 @@ const stories: Readonly<Record<string, readonly Line[]>> = {
   'the sweeper sees a sale nobody knows, paid': [[0, swept(paidCharge('a'))], [300, found(paidCharge('a'))], [60_000, swept(paidCharge('a'))]],
   'the sweeper sees a sale nobody knows, expired': [[0, swept(expiredCharge('a'))], [60_000, 'nothing']],
   'the clock is set back before a restart': [...offered, [-86_400, 'restarted'], [63_599, 'nothing'], [63_600, 'nothing']],
+
+  // Goods that may not have come out.
+  'goods in doubt': [...offered, [2_000, read(paidCharge('a'))], [3_000, goodsInDoubt()], [4_000, hint]],
+  'goods in doubt of a sale nobody knows': [[0, goodsInDoubt()], [300, found(paidCharge('a'))], [400, goodsInDoubt('a', 'undelivered-2')]],
+  'goods in doubt of a sale nobody knows, and none is found': [[0, goodsInDoubt('z')], [300, found()], [9_000, opened('open-late')]],
+  'goods in doubt while older records still look': [
+    [0, opened()], [900, { type: 'create unanswered' }], [1_500, goodsInDoubt('b')], [2_000, found(charge('a'), paidCharge('b'))],
+  ],
+  'goods in doubt while older records still wait for the code': [
+    [0, opened()], [400, created('a')], [500, goodsInDoubt()], [700, codeRead], [800, { type: 'expire refused' }], [1_000, read(paidCharge('a'))],
+  ],
+  'goods in doubt while older records still offer the code': [
+    ...offered, [5_000, goodsInDoubt()], [5_300, { type: 'expire refused' }], [5_500, read(paidCharge('a'))],
+  ],
+  'goods in doubt while older records offer another': [...offered, [5_000, goodsInDoubt('b')], [5_300, found(charge('a'), paidCharge('b'))]],
+  'goods in doubt of a sale that was closed': [...closed, [5_000, goodsInDoubt()]],
+  'goods in doubt of a sale that was closed under another charge': [...closed, [5_000, goodsInDoubt('b')], [5_300, found(expiredCharge('a'), paidCharge('b'))]],
+  'goods in doubt of a sale that only a person decides': [...offered, [2_000, read(paidCharge('a', { amountMinor: 1 }))], [5_000, goodsInDoubt()]],
 
   // Money that must go back.
   'paid late, and voided': [
@@ -252,6 +270,48 @@ describe('what a terminal is told', () => {
   test('one word for a hello in the middle, and the request before it is still answered', () => {
     const { words } = play([[0, opened()], [100, askedAfter(null)], [400, created('a')], [700, codeRead]])
     expect(words.map(({ re }) => re)).toEqual(['open-1'])
+  })
+})
+
+describe('goods in doubt', () => {
+  const phases: Readonly<Record<string, readonly Line[]>> = {
+    'none': [], 'intent, creating': [[0, opened()]], 'intent, finding': [[0, askedAfter()]], 'bound': offered.slice(0, 2), 'offered': offered,
+    'closing': [...offered, [1_000, closeAsked('close-1', 'a')]], 'paid': [...offered, [1_000, read(paidCharge('a'))]], 'closed': closed,
+    'exception': [...offered, [1_000, read(charge('a', { livemode: true }))]],
+  }
+
+  test.each(Object.entries(phases))('reach a person at once, whatever our records say: %s', (_, lines) => {
+    const { state } = play(lines)
+    const { concerns } = play([[1_400, goodsInDoubt()]], state)
+    const concern = {
+      key: `undelivered ${order.sale}`, charge: 'a', amountMinor: 2_500, currency: 'THB',
+      reason: 'paid, and the terminal does not know whether the goods came out',
+    }
+    expect(concerns).toEqual([concern])
+    expect(play([[1_400, goodsInDoubt()], [1_500, goodsInDoubt('a', 'undelivered-2')]], state).concerns).toEqual([concern, concern])
+  })
+
+  test.each(Object.entries(phases))('are answered by a verdict under that request, and by no code: %s', (_, lines) => {
+    const { state } = play(lines)
+    const { words } = play([
+      [1_400, goodsInDoubt()], [1_450, found(paidCharge('a'))], [1_500, created('a')], [1_600, codeRead], [1_700, { type: 'expire refused' }], [1_900, read(paidCharge('a'))],
+    ], state)
+    expect(words.filter(({ re }) => re === 'undelivered-1').map(({ type }) => type)).toEqual(['sale.verdict'])
+    expect(words.map(({ type }) => type)).not.toContain('sale.offer')
+  })
+
+  test('of a sale whose records were lost ask for both: whether they came out, and whether they were given', () => {
+    const { concerns, words } = play([[0, goodsInDoubt()], [300, found(paidCharge('a'))]])
+    expect(concerns.map(({ key }) => key)).toEqual([`undelivered ${order.sale}`, 'recovered a'])
+    expect(outcomes(words)).toEqual(['paid'])
+  })
+
+  test('move no money, and change nothing that was said', () => {
+    const paid: readonly Line[] = [...offered, [2_000, read(paidCharge('a'))]]
+    const { state } = play(paid)
+    const after = play([[3_000, goodsInDoubt()]], state)
+    expect(after).toMatchObject({ state, effects: [], entries: [] })
+    expect(after.words).toEqual([{ type: 'sale.verdict', re: 'undelivered-1', order, charge: 'a', ending: { outcome: 'paid', paidAt: moment(20_000) } }])
   })
 })
 
@@ -404,7 +464,7 @@ describe('whatever happens, in any order', () => {
       fc.uniqueArray(seen, { maxLength: 2, selector: ({ id }) => id }).map((all) => found(...all)),
       fc.tuple(fc.constantFrom('a', 'b'), refunds).map(([id, all]) => listed(id, ...all)),
       fc.constantFrom<Event | 'restarted'>(
-        opened(), askedAfter(), askedAfter(null), closeAsked(), codeRead, hint, forgot, 'restarted', { type: 'create refused', code: 'no' },
+        opened(), askedAfter(), askedAfter(null), closeAsked(), { ...goodsInDoubt(), showing: null } as Event, codeRead, hint, forgot, 'restarted', { type: 'create refused', code: 'no' },
         { type: 'create unanswered' }, { type: 'find unanswered' }, { type: 'code unreadable', because: 'odd' }, { type: 'code unanswered' },
         { type: 'expire refused' }, { type: 'charge unanswered' }, made('r'), made('s', 1_500), refused,
         { type: 'refunds unanswered', charge: 'a' }, { type: 'refund unanswered', charge: 'b' }, { type: 'dispute seen', charge: 'a' },

@@ -129,6 +129,7 @@ function sealed(message: object, signedBy = 'T-1'): Promise<string> {
 const open = (id = 'open-1', of: Order = order): Said => ({ type: 'sale.open', id, order: of })
 const ask = (id = 'ask-1'): Said => ({ type: 'sale.ask', id, order, charge: null })
 const close = (id = 'close-1'): Said => ({ type: 'sale.close', id, order, charge: null, reason: 'cancelled' })
+const undelivered = (id = 'undelivered-1', charge: string | null = 'a'): Said => ({ type: 'sale.undelivered', id, order, charge })
 /** Of a box that was started as `boot`, one hexadecimal digit. */
 const hello = (id: string, boot = '0', openSales: readonly string[] = []): Said => ({ type: 'hello', id, boot: boot.repeat(32), openSales })
 
@@ -240,6 +241,79 @@ describe('a repeated request', () => {
     await say({ type: 'hello', id: 'hello-1' })
     await published(1)
     expect(effects.executed.map((effect) => effect.do)).toEqual(['create charge'])
+  })
+})
+
+describe('a terminal that does not know whether its goods came out', () => {
+  async function paid(): Promise<void> {
+    await offered()
+    void gateway.hint(hint('a'))
+    await commanded('read charge')
+    effects.answer('read charge', read(paidCharge('a')))
+    await published(2)
+  }
+  const open = async () => (await real.exceptions('open')).map(({ key, charge, amountMinor, sale }) => ({ key, charge, amountMinor, sale }))
+  const question = { key: `undelivered ${order.sale}`, charge: 'a', amountMinor: 2_500, sale: order.sale }
+
+  test('is answered with the verdict once the question is on the list of exceptions', async () => {
+    await paid()
+    notes = []
+    await say(undelivered())
+    await published(3)
+    expect(notes).toEqual(['commit paid', 'publish'])
+    expect((await words()).map(brief)).toEqual(['offer a re open-1', 'paid re null', 'paid re undelivered-1'])
+    expect(await open()).toEqual([question])
+    await logs('a person must look')
+  })
+
+  test('and asks again gets the same bytes, also after a restart, and the question is asked once', async () => {
+    await paid()
+    for (let times = 0; times < 3; times++) await say(undelivered())
+    await published(5)
+    const answer = link.published[2]
+    expect(link.published.slice(2)).toEqual([answer, answer, answer])
+    await restart()
+    await say(undelivered())
+    await published(1)
+    expect(link.published).toEqual([answer])
+    await say(undelivered('undelivered-2'))
+    await published(2)
+    expect(await open()).toEqual([question])
+  })
+
+  test('is heard by a gateway that has lost the sale\'s records: it finds the payment, and a person hears of both', async () => {
+    await say(undelivered())
+    await commanded('find charges')
+    expect(await open()).toEqual([question])
+    effects.answer('find charges', found(paidCharge('a')))
+    await published(1)
+    expect((await words()).map(brief)).toEqual(['paid re undelivered-1'])
+    expect((await open()).map(({ key }) => key)).toEqual([question.key, 'recovered a'])
+    expect((await real.ledger(order.sale)).map(({ key }) => key)).toEqual(['sale paid a'])
+  })
+
+  test('is heard by a gateway whose records still offer the code, which is offered no more', async () => {
+    await say({ type: 'sale.open', id: 'open-1', order })
+    await commanded('create charge')
+    effects.answer('create charge', created('a'))
+    await commanded('read code')
+    await say(undelivered())
+    await commanded('expire charge')
+    effects.answer('read code', codeRead)
+    effects.answer('expire charge', { type: 'expire refused' })
+    await commanded('read charge')
+    effects.answer('read charge', read(paidCharge('a')))
+    await published(1)
+    expect((await words()).map(brief)).toEqual(['paid re undelivered-1'])
+    expect(await open()).toEqual([question])
+  })
+
+  test('of somebody else\'s sale is refused, and nobody is asked anything', async () => {
+    await paid()
+    await say(undelivered(), { from: 'T-2' })
+    await until('a refusal', () => gateway.refused()['another order'] === 1)
+    expect(await open()).toEqual([])
+    expect(link.published).toHaveLength(2)
   })
 })
 

@@ -8,20 +8,20 @@ import type { Frame } from '../../drivers/driver.js'
 import { type Rotation, uprightSize } from '../../drivers/panel/eink-chip.js'
 import { SSD16XX_MODELS } from '../../drivers/panel/ssd16xx.js'
 import { UC81XX_MODELS } from '../../drivers/panel/uc81xx.js'
-import { type Config, EINK_MODELS, Profile, Site as SiteSchema } from '../../firmware-config/schema.js'
+import { type Config, EINK_MODELS, Profile, type ProfileFile, Site as SiteSchema } from '../../firmware-config/schema.js'
 import { PLUS } from '../camera/trials.js'
 
 type Site = Config['site']
-const shop = { shopName: 'Baan Kafae', language: 'th', country: 'TH', currency: 'THB', method: 'alipayplus_mpm' } as const satisfies Site
+const shop = { shopName: 'Baan Kafae', language: 'th', country: 'TH', currency: 'THB', method: 'alipayplus_mpm', prices: {} } as const satisfies Site
 
 type Panel = Config['profile']['panel']
 
 const pictures = (size = { widthPx: 400, heightPx: 300, pitchMm: 0.212 }): Panel => ({ driver: 'png', directory: 'pictures', ...size })
 
-function check(site: Partial<Site> = {}, panel = pictures(), disputedSize?: string, mark?: Frame) {
+function check(site: Partial<Site> = {}, panel = pictures(), disputedSize?: string, mark?: Frame, profile: Partial<ProfileFile> = {}) {
   const config = {
     site: { ...shop, ...site },
-    profile: { panel, keypad: { driver: 'none' }, register: { driver: 'none' }, lamps: { driver: 'none' } },
+    profile: { ...Profile.parse({ ...profile, panel: pictures() }), panel },
     identity: {
       terminal: 'counter-1', broker: { url: 'mqtt://127.0.0.1:1883', username: 'counter-1', password: 'a long password' },
       key: { kty: 'OKP', crv: 'Ed25519', kid: 'counter-1', x: 'x'.repeat(43), d: 'd'.repeat(43) },
@@ -110,6 +110,32 @@ describe('the check of a shop', () => {
       }],
       report: [],
     })
+  })
+
+  test('whose prices, usual amounts or pulses can never do is told of each', () => {
+    const button = { driver: 'gpio', buttons: { cola: { pin: 5 }, tea: { pin: 6 }, gum: { pin: 13 } } } as const
+    const pulses = (perMinor: number, max: number) => ({ driver: 'log', pulses: { perMinor, max } }) as const
+    const problems = (site: Partial<Site>, profile: Partial<ProfileFile> = { buttons: button, release: pulses(1_000, 5) }) =>
+      check(site, pictures(), undefined, undefined, profile).problems.map(({ path, problem }) => `${path}: ${problem}`)
+    const prices = { cola: '20.00', tea: '30.00', gum: '50.00' }
+    expect(problems({ prices })).toEqual([])
+    expect(problems({ prices: { ...prices, tea: '25.00', gum: '60.00' } })).toEqual([
+      'site.prices.tea: THB 25.00 is not in steps of THB 10.00, up to THB 50.00',
+      'site.prices.gum: THB 60.00 is not in steps of THB 10.00, up to THB 50.00',
+    ])
+    expect(problems({ prices: { ...prices, tea: '10.00' } })).toEqual(['site.prices.tea: THB 10.00 is below the minimum of THB 20.00'])
+    expect(problems({ prices: { cola: '20.00', beer: '20.00' } })).toEqual([
+      'site.prices.tea: is missing: the profile has a button of that name', 'site.prices.gum: is missing: the profile has a button of that name',
+      'site.prices.beer: is of no button of the profile',
+    ])
+    expect(problems({ usual: { from: '500.00', to: '20.00' } }, {})).toEqual(['site.usual: begins above its end: every amount would be asked about'])
+    expect(problems({ usual: { from: '0', to: '20.123' } }, {})).toEqual([
+      'site.usual.from: is not an amount of THB (found "0")', 'site.usual.to: is not an amount of THB (found "20.123")',
+    ])
+    expect(problems({}, { release: pulses(100, 10) })).toEqual([
+      'profile.release.pulses: nothing can be sold: THB 20.00 is not in steps of THB 1.00, up to THB 10.00',
+    ])
+    expect(problems({}, { release: pulses(1_500, 2) })).toEqual([])
   })
 
   test('finds a problem exactly where the registry has no limits', () => {

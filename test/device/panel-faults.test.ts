@@ -15,6 +15,7 @@ import { type EinkModel, type PanelBus, uprightSize } from '../../drivers/panel/
 import { createReplugPanel } from '../../drivers/panel/replug.js'
 import { SSD16XX_MODELS } from '../../drivers/panel/ssd16xx.js'
 import { UC81XX_MODELS } from '../../drivers/panel/uc81xx.js'
+import { noParts } from '../../drivers/parts.js'
 import { emulated } from '../emulators/emulated.js'
 import { createGlassClock } from '../fakes/eink-glass.js'
 import { createFakeLink } from '../fakes/link.js'
@@ -54,7 +55,7 @@ async function open(model: EinkModel) {
   let minted = 0
   const terminal = createTerminal({
     hardware: {
-      sources: [{ kind: 'register', source: register }],
+      sources: [{ kind: 'register', part: 'register', source: register }], parts: noParts,
       panel: createReplugPanel(size, () => Promise.resolve(openEinkPanel({ model, rotation: 0, bus, clock, log }))),
       lamps: { show: (pattern) => { lamps.push(pattern) }, close: () => Promise.resolve() },
     },

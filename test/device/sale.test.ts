@@ -3,19 +3,20 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { amountFromDigits } from '../../device/protocol/money.js'
+import { amountFromDigits, amountFromKeys, parseAmount } from '../../device/protocol/money.js'
 import { type Ending, NEEDS_ATTENTION } from '../../device/protocol/wire.js'
 import {
-  ASK_MS, closeRequestOf, deadline, type Effect, type Event, type Given, initial, type NotReady, OPENING_MS, type Recorded, record, restore, REVERSED_AGE_MS_MAX, REVERSED_MS, RETRY_MS,
-  RETRY_MS_MAX, type Sale, SETTLED_MS, type State, step,
+  ASK_MS, closeRequestOf, deadline, type Event, initial, type NotReady, OPENING_MS, restore, REVERSED_AGE_MS_MAX, REVERSED_MS, RETRY_MS, RETRY_MS_MAX,
+  SETTLED_MS, type State, step, type Terms,
 } from '../../device/sale.js'
+import { anyDay, CHARGES, counters, endings, events, givenAt, reachable, reversals, rightOrder, sale, survives } from './sale-day.js'
 import { nonceOf, OTHER_SALE, playStory, saleId } from './sale-story.js'
 
 const STORIES = join(import.meta.dirname, 'sale.transcripts')
 
 describe('the story of', () => {
   const files = readdirSync(STORIES).filter((file) => file.endsWith('.txt'))
-  test('every way a sale can go is told', () => expect(files.length).toBeGreaterThanOrEqual(27))
+  test('every way a sale can go is told', () => expect(files.length).toBeGreaterThanOrEqual(45))
   test.each(files)('%s', (file) => {
     const told = readFileSync(join(STORIES, file), 'utf8')
     const played = playStory(told)
@@ -24,113 +25,26 @@ describe('the story of', () => {
   })
 })
 
-// -- Everything that can happen ------------------------------------------------------------------------------------
-
-const CHARGES = ['chrg_1', 'chrg_2'] as const
-const sale: Sale = {
-  id: saleId(1), nonce: nonceOf(1), amount: { minor: 2_500, currency: 'THB' }, method: 'alipayplus_mpm', askedBy: 'register',
-}
-const rightOrder = { sale: sale.id, nonce: sale.nonce, amountMinor: 2_500, currency: 'THB', method: 'alipayplus_mpm' } as const
-const givenAt = (now: number, more: Partial<Given> = {}): Given => ({
-  now, freshId: saleId(1), freshNonce: nonceOf(1), terms: { currency: 'THB', method: 'alipayplus_mpm' }, notReady: undefined, ...more,
-})
-
-/** Mostly the right order, so that the right answer is not lost among wrong ones. */
-const orders = fc.oneof({ weight: 4, arbitrary: fc.constant(rightOrder) }, fc.record({
-  sale: fc.constantFrom(sale.id, OTHER_SALE), nonce: fc.constantFrom(sale.nonce, nonceOf(7)), amountMinor: fc.constantFrom(2_500, 2_501),
-  currency: fc.constantFrom('THB' as const, 'SGD' as const), method: fc.constantFrom('alipayplus_mpm' as const, 'promptpay' as const),
-}))
-const endings = fc.constantFrom(
-  { outcome: 'paid', paidAt: '2026-01-01T00:00:00Z' } as const, { outcome: 'unpaid', reason: 'payment_rejected' } as const,
-)
-const counters = fc.integer({ min: 0, max: 5 })
-const reversals = fc.record({
-  type: fc.constant('reversal received' as const), order: orders, counter: counters, charge: fc.constantFrom(...CHARGES),
-  amountMinor: fc.constantFrom(1, 2_500), voided: fc.boolean(), ageMs: fc.constantFrom(-50, 0, REVERSED_AGE_MS_MAX, REVERSED_AGE_MS_MAX + 1),
-})
-const events: fc.Arbitrary<Event> = fc.oneof(
-  fc.record({ type: fc.constant('digit pressed' as const), digit: fc.constantFrom(...'0123456789', 'x', '', '12') }),
-  fc.constantFrom<Event>({ type: 'clear pressed' }, { type: 'enter pressed' }, { type: 'cancel pressed' }, { type: 'deadline reached' }),
-  fc.record({
-    type: fc.constant('amount asked' as const),
-    amount: fc.record({ minor: fc.constantFrom(1, 2_500, 3_000, 999_999_999), currency: fc.constant('THB' as const) }),
-  }),
-  fc.record({
-    type: fc.constant('offer received' as const), order: orders, counter: counters, charge: fc.constantFrom(...CHARGES),
-    payload: fc.constant('https://order.example/1'), lifetimeMs: fc.constantFrom(-1, 0, 1, 20_000, 120_000),
-  }),
-  fc.record({
-    type: fc.constant('verdict received' as const), order: orders, counter: counters, charge: fc.constantFrom(null, ...CHARGES), ending: endings,
-    re: fc.constantFrom(null, closeRequestOf(sale), `${sale.id}.open`, `${sale.id}.ask.1`),
-  }),
-  reversals,
-  fc.record({ type: fc.constantFrom('code not shown' as const, 'outcome told' as const), sale: fc.constantFrom(sale.id, OTHER_SALE) }),
-)
-/** A day that begins with a sale. An event after a pause; 'power cut' is the journal and nothing else. */
-const happening = fc.record({
-  pauseMs: fc.constantFrom(0, 1, 1_999, 2_000, 10_000, 120_000),
-  event: fc.oneof({ weight: 9, arbitrary: events }, fc.constant('power cut' as const)),
-  notReady: fc.constantFrom(undefined, undefined, undefined, 'link down' as const),
-})
-type Happening = typeof happening extends fc.Arbitrary<infer H> ? H : never
-const asked: Happening = { pauseMs: 0, event: { type: 'amount asked', amount: sale.amount }, notReady: undefined }
-const happenings = fc.array(happening, { maxLength: 40 }).map((day) => [asked, ...day])
-
-const survives = (state: State): Recorded => JSON.parse(JSON.stringify(record(state))) as Recorded
-
-interface Moment {
-  readonly before: State
-  readonly event: Event | 'power cut'
-  readonly state: State
-  readonly now: number
-  readonly effects: readonly Effect[]
-}
-
-/** Every step of a day, with what led to it. Sales after the first get other ids. */
-function* day(happened: readonly Happening[]): Generator<Moment> {
-  let state: State = initial
-  let now = 0
-  let sales = 0
-  for (const { pauseMs, event, notReady } of happened) {
-    now += pauseMs
-    const given = givenAt(now, { notReady, freshId: saleId(sales + 1), freshNonce: nonceOf(sales + 1) })
-    const before = state
-    const next = event === 'power cut' ? restore(survives(state), given) : step(state, event, given)
-    state = next.state
-    if ('sale' in state && state.sale.id === saleId(sales + 1)) sales++
-    yield { before, event, state, now, effects: next.effects }
-  }
-}
-
-const anyDay = (check: (moment: Moment) => void): void =>
-  fc.assert(fc.property(happenings, (happened) => { for (const moment of day(happened)) check(moment) }), { numRuns: 3_000 })
-
-/** States worth being in, reached by what can happen. */
-const reachable = happenings.map((happened) => {
-  let last: { state: State; now: number } = { state: initial, now: 0 }
-  for (const { state, now } of day(happened)) last = { state, now }
-  return last
-})
-
 /** How a day may end for the sale that is open: its verdict, its outcome told, the next customer. */
-function endOf(state: State, ending: Ending, evening: string, now: number): State {
+function endOf({ state, terms }: { readonly state: State; readonly terms: Terms }, ending: Ending, evening: string, now: number): State {
   if (evening === 'as it is') return state
   const { sale } = 'sale' in state ? state : { sale: undefined }
   if (sale === undefined) return initial
   const order = { sale: sale.id, nonce: sale.nonce, amountMinor: sale.amount.minor, currency: sale.amount.currency, method: sale.method }
   const charge = 'offer' in state && state.offer !== undefined ? state.offer.charge : 'chrg_1'
   const verdict: Event = { type: 'verdict received', re: null, order, counter: 9, charge, ending }
+  const out: Event = { type: 'goods let out', sale: sale.id, known: true }
   const told: Event = { type: 'outcome told', sale: sale.id }
-  const heard: readonly Event[] = [verdict, ...(evening === 'ended' ? [] : [told]), ...(evening === 'told' ? [] : [{ type: 'clear pressed' } as const])]
-  return heard.reduce((before, event) => step(before, event, givenAt(now)).state, state)
+  const heard: readonly Event[] = [verdict, out, ...(evening === 'ended' ? [] : [told]), ...(evening === 'told' ? [] : [{ type: 'clear pressed' } as const])]
+  return heard.reduce((before, event) => step(before, event, givenAt(now, { terms })).state, state)
 }
 
 describe('whatever happens', () => {
   test('a sale is paid only by a verdict for this sale, nonce, amount, method and charge', () => {
     let paid = 0
     anyDay(({ before, event, state }) => {
-      if (state.phase !== 'settled' || state.verdict.ending.outcome !== 'paid') return
-      if (before.phase === 'settled') {
+      if (!('verdict' in state) || state.verdict.ending.outcome !== 'paid') return
+      if ('verdict' in before) {
         expect(state.sale).toEqual(before.sale)
         expect(state.verdict).toEqual(before.verdict)
         return
@@ -142,7 +56,7 @@ describe('whatever happens', () => {
       expect(event.order).toEqual({ sale: id, nonce, amountMinor: amount.minor, currency: amount.currency, method })
       expect(event.ending.outcome).toBe('paid')
       expect(event.charge).not.toBeNull()
-      const offer = before.phase === 'opening' ? undefined : before.offer
+      const offer = 'offer' in before ? before.offer : undefined
       // Who was told which charge stood on the panel, and answers with another, has looked at both.
       const answersClose = before.phase === 'resolving' && event.re === closeRequestOf(before.sale)
       if (offer !== undefined && !answersClose) {
@@ -158,14 +72,17 @@ describe('whatever happens', () => {
       if (before.phase === 'idle') return
       if ('sale' in state && state.sale.id === before.sale.id) return
       expect(before.phase).toBe('settled')
-      if (before.phase === 'settled') expect(before.told).toBe(true)
+      if (before.phase === 'settled') {
+        expect(before.told).toBe(true)
+        expect(before.undelivered?.noted).not.toBe(false)
+      }
       expect(event).toBeDefined()
     })
   })
 
   test('an answer that was given never changes', () => {
     anyDay(({ before, state }) => {
-      if (before.phase === 'settled' && state.phase === 'settled') expect(state.verdict).toEqual(before.verdict)
+      if ('verdict' in before && 'verdict' in state) expect(state.verdict).toEqual(before.verdict)
     })
   })
 
@@ -199,16 +116,17 @@ describe('whatever happens', () => {
   })
 
   test('no sale starts that could not be finished', () => {
-    const reasons = fc.constantFrom<NotReady>('link down', 'panel fault', 'journal fault', 'starting')
-    fc.assert(fc.property(reachable, events, reasons, ({ state, now }, event, notReady) => {
-      const next = step(state, event, givenAt(now, { notReady, freshId: saleId(99), freshNonce: nonceOf(99) }))
+    const reasons = fc.constantFrom<NotReady>('link down', 'panel fault', 'journal fault', 'starting', 'keypad fault', 'release fault')
+    fc.assert(fc.property(reachable, events, reasons, ({ state, now, terms }, event, notReady) => {
+      const next = step(state, event, givenAt(now, { terms, notReady, freshId: saleId(99), freshNonce: nonceOf(99) }))
       expect('sale' in next.state && next.state.sale.id).not.toBe(saleId(99))
     }))
   })
 
   test('a sale that is open when power goes is open when it is back, and asks the gateway at once', () => {
-    fc.assert(fc.property(reachable, ({ state, now }) => {
-      const { state: after, effects } = restore(survives(state), givenAt(now + 5_000))
+    fc.assert(fc.property(reachable, ({ state, now, terms }) => {
+      const at = now + 5_000
+      const { state: after, effects } = restore(survives(state), givenAt(at, { terms }))
       switch (state.phase) {
         case 'idle':
           expect(after).toEqual(initial)
@@ -221,44 +139,53 @@ describe('whatever happens', () => {
           expect(after.offer).toEqual(state.phase === 'opening' ? undefined : state.offer)
           expect(effects.map((effect) => effect.do)).toEqual(['close sale'])
           return
-        case 'settled':
-          expect(after).toEqual(state.told ? initial
-            : { phase: 'settled', sale: state.sale, verdict: state.verdict, told: false, clearAt: now + 5_000 + SETTLED_MS })
-          expect(effects).toEqual(state.told ? [] : [{ do: 'tell outcome', sale: state.sale, verdict: state.verdict }])
+        case 'delivering':
+        case 'settled': {
+          const { sale, verdict } = state
+          const told = state.phase === 'settled' && state.told
+          const isInDoubt = state.phase === 'delivering' || state.undelivered?.noted === false
+          const doubt = isInDoubt ? { undelivered: { noted: false, tries: 1, retryAt: at + RETRY_MS } } : {}
+          expect(after).toEqual(told && !isInDoubt ? initial : { phase: 'settled', sale, verdict, told, clearAt: at + SETTLED_MS, ...doubt })
+          expect(effects).toEqual([
+            ...(told ? [] : [{ do: 'tell outcome', sale, verdict }]), ...(isInDoubt ? [{ do: 'report undelivered', sale, charge: verdict.charge }] : []),
+          ])
+        }
       }
     }))
   })
 
   test('from any open sale the gateway\'s right verdict settles it', () => {
     let open = 0
-    fc.assert(fc.property(reachable, endings, ({ state, now }, ending) => {
-      if (state.phase === 'idle' || state.phase === 'settled') return
+    fc.assert(fc.property(reachable, endings, ({ state, now, terms }, ending) => {
+      if (state.phase === 'idle' || 'verdict' in state) return
       open++
       const { id, nonce, amount, method } = state.sale
-      const offer = state.phase === 'opening' ? undefined : state.offer
+      const offer = 'offer' in state ? state.offer : undefined
       const next = step(state, {
         type: 'verdict received', re: null, counter: offer?.counter ?? 0, charge: offer?.charge ?? 'chrg_9', ending,
         order: { sale: id, nonce, amountMinor: amount.minor, currency: amount.currency, method },
-      }, givenAt(now))
-      expect(next.state).toMatchObject({ phase: 'settled', verdict: { ending } })
-      expect(next.effects.map((effect) => effect.do)).toEqual(['tell outcome'])
+      }, givenAt(now, { terms }))
+      expect(next.state).toMatchObject({ verdict: { ending } })
+      const goods = ending.outcome === 'unpaid' || terms.release === undefined ? 'none' : next.state.phase === 'delivering' ? 'on their way' : 'in doubt'
+      expect(next.effects.map((effect) => effect.do)).toEqual(
+        { 'none': ['tell outcome'], 'on their way': ['let goods out'], 'in doubt': ['tell outcome', 'report undelivered'] }[goods])
     }), { numRuns: 3_000 })
     expect(open).toBeGreaterThan(300)
   })
 
   test('a sale that is being closed is settled by the answer to its close, whatever became of the gateway\'s records', () => {
     let bound = 0
-    fc.assert(fc.property(reachable, endings, counters, fc.constantFrom(null, ...CHARGES), ({ state, now }, ending, counter, charge) => {
+    fc.assert(fc.property(reachable, endings, counters, fc.constantFrom(null, ...CHARGES), ({ state, now, terms }, ending, counter, charge) => {
       if (state.phase !== 'resolving' || (ending.outcome === 'paid' && charge === null)) return
       if (state.offer !== undefined && state.offer.charge !== charge) bound++
       const { id, nonce, amount, method } = state.sale
       const next = step(state, {
         type: 'verdict received', re: closeRequestOf(state.sale), counter, charge, ending,
         order: { sale: id, nonce, amountMinor: amount.minor, currency: amount.currency, method },
-      }, givenAt(now))
+      }, givenAt(now, { terms }))
       const unsaid = ending.outcome === 'unpaid' && state.offer !== undefined && state.offer.charge !== charge
       const told = unsaid ? { outcome: 'unpaid', reason: NEEDS_ATTENTION } : ending // What became of the charge on the panel?
-      expect(next.state).toMatchObject({ phase: 'settled', verdict: { ending: told, charge } })
+      expect(next.state).toMatchObject({ verdict: { ending: told, charge } })
     }), { numRuns: 3_000 })
     expect(bound).toBeGreaterThan(30)
   })
@@ -278,8 +205,8 @@ describe('whatever happens', () => {
     const evenings = fc.constantFrom('as it is', 'ended', 'told', 'ready again')
     fc.assert(fc.property(reachable, endings, evenings, reversals, (day, ending, evening, event) => {
       const now = day.now + SETTLED_MS
-      const before = endOf(day.state, ending, evening, now)
-      const { state, effects } = step(before, event, givenAt(now))
+      const before = endOf(day, ending, evening, now)
+      const { state, effects } = step(before, event, givenAt(now, { terms: day.terms }))
       if (effects.length > 0) {
         expect(effects.map((effect) => effect.do)).toEqual(['discard word'])
         expect(state).toEqual(before)
@@ -300,11 +227,11 @@ describe('whatever happens', () => {
   })
 
   test('time never runs hot: once a deadline was reached the next one lies ahead', () => {
-    fc.assert(fc.property(reachable, fc.nat(500_000), ({ state, now }, later) => {
+    fc.assert(fc.property(reachable, fc.nat(500_000), ({ state, now, terms }, later) => {
       const due = deadline(state)
       if (due === undefined) return
       const at = Math.max(now, due) + later
-      const next = step(state, { type: 'deadline reached' }, givenAt(at))
+      const next = step(state, { type: 'deadline reached' }, givenAt(at, { terms }))
       const after = deadline(next.state)
       if (after !== undefined) expect(after).toBeGreaterThan(at)
       else expect(next.state.phase).toBe('idle')
@@ -323,7 +250,7 @@ describe('whatever happens', () => {
     fc.assert(fc.property(reachable, ({ state, now }) => {
       let at = now
       let silent = 0
-      for (let rings = 0; rings < 30 && state.phase !== 'idle' && state.phase !== 'settled'; rings++) {
+      for (let rings = 0; rings < 30 && state.phase !== 'idle' && !('verdict' in state); rings++) {
         const due = deadline(state)
         if (due === undefined) throw new Error(`no deadline while ${state.phase}`)
         silent += Math.max(due - at, 0)
@@ -338,22 +265,42 @@ describe('whatever happens', () => {
 })
 
 describe('the keypad', () => {
-  const press = (digits: string): State => {
-    let state: State = initial
-    for (const digit of digits) state = step(state, { type: 'digit pressed', digit }, givenAt(0)).state
-    return state
-  }
+  const pressAll = (keys: readonly string[]): State => keys.reduce<State>((state, key) =>
+    step(state, key === '.' ? { type: 'point pressed' } : { type: 'digit pressed', digit: key }, givenAt(0)).state, initial)
+  const press = (keys: string): State => pressAll([...keys])
+  const keysAre = fc.array(fc.constantFrom(...'0123456789', '00', '000', '.'), { maxLength: 14 })
 
   test('asks for exactly the amount that was typed and shown', () => {
-    fc.assert(fc.property(fc.stringMatching(/^[0-9]{0,14}$/), (digits) => {
-      const typed = press(digits)
+    fc.assert(fc.property(keysAre, (keys) => {
+      const typed = pressAll(keys)
       if (typed.phase !== 'idle') throw new Error('typing is no sale')
       const { state } = step(typed, { type: 'enter pressed' }, givenAt(0))
-      const amount = amountFromDigits(typed.digits, 'THB')
-      if (amount === undefined) expect(state).toEqual(typed)
+      const amount = amountFromKeys(typed.digits, 'THB')
+      expect(amount).toEqual(typed.digits.includes('.') ? parseAmount(typed.digits.replace(/\.$/, ''), 'THB') : amountFromDigits(typed.digits, 'THB'))
+      if (typed.digits === '') expect(state).toEqual(typed)
+      else if (amount === undefined) expect(state).toMatchObject({ phase: 'idle', digits: '', notice: { refusal: { reason: 'not an amount' } } })
       else if (amount.minor < 2_000 || amount.minor > 15_000_000) expect(state).toMatchObject({ phase: 'idle', digits: '' })
       else expect(state).toMatchObject({ phase: 'opening', sale: { amount, askedBy: 'keypad', id: saleId(1), nonce: nonceOf(1) } })
-    }))
+    }), { numRuns: 2_000 })
+  })
+
+  test('takes each key whole, or leaves what was typed as it was', () => {
+    fc.assert(fc.property(keysAre, fc.constantFrom(...'0123456789', '00', '000'), (keys, key) => {
+      const before = pressAll(keys)
+      const after = pressAll([...keys, key])
+      if (before.phase !== 'idle' || after.phase !== 'idle') throw new Error('typing is no sale')
+      const whole = before.digits === '' ? key.replace(/^0+/, '') : before.digits + key
+      expect([before.digits, whole]).toContain(after.digits)
+      expect(after.digits).toMatch(/^([1-9][0-9]{0,8})?$|^(0|[1-9][0-9]{0,6})\.[0-9]{0,2}$/)
+    }), { numRuns: 2_000 })
+  })
+
+  test('takes one point, and only where the decimals have room', () => {
+    expect(press('.')).toMatchObject({ digits: '0.' })
+    expect(press('.5.5')).toMatchObject({ digits: '0.55' })
+    expect(press('25.505')).toMatchObject({ digits: '25.50' })
+    expect(press('1234567.')).toMatchObject({ digits: '1234567.' })
+    expect(press('12345678.')).toMatchObject({ digits: '12345678' })
   })
 
   test('the first nine digits count; more are not taken, and change nothing', () => {
@@ -369,7 +316,7 @@ describe('the keypad', () => {
   })
 
   test('Clear and Cancel forget what was typed', () => {
-    for (const type of ['clear pressed', 'cancel pressed'] as const) expect(step(press('25'), { type }, givenAt(0)).state).toEqual(initial)
+    for (const type of ['clear pressed', 'cancel pressed'] as const) expect(step(press('25.5'), { type }, givenAt(0)).state).toEqual(initial)
   })
 
   test('during a sale its keys are nobody\'s business, but for Cancel', () => {

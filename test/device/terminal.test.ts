@@ -1,94 +1,15 @@
-/** The real shell, a real renderer and the real read-back, with fakes for what stands around them. */
+/** The shell of the terminal at a counter: what it does, and in what order. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { pino } from 'pino'
 import { describe, expect, test, vi } from 'vitest'
-import type { Journal } from '../../device/journal.js'
+import type { Ending } from '../../device/protocol/wire.js'
 import { readBack } from '../../device/qr.js'
 import { createRenderer, type Renderer } from '../../device/render.js'
-import type { Ending } from '../../device/protocol/wire.js'
-import { type Recorded, REVERSED_MS, SETTLED_MS } from '../../device/sale.js'
-import { createTerminal, type Terminal } from '../../device/terminal.js'
-import type { Answer, LampPattern } from '../../drivers/driver.js'
-import { createFakeClock } from '../fakes/clock.js'
-import { CHARGE, createFakeLink } from '../fakes/link.js'
-import { createFakePanel, isBlank, PANEL_SIZE } from '../fakes/panel.js'
-import { createFakeSource, typeAmount } from '../fakes/source.js'
-
-const PAYLOAD = 'https://order.example/28100202020000000000000000000001'
-const SALE = '01931e7c-0000-7000-8000-000000000001'
-const PAID = { outcome: 'paid', paidAt: '2026-01-01T00:00:00Z' } as const
-const UNPAID = { outcome: 'unpaid', reason: 'payment_rejected' } as const
-const shop = { shopName: 'Baan Kafae', language: 'en', country: 'TH', currency: 'THB', method: 'alipayplus_mpm' } as const
-const opened = {
-  phase: 'presenting',
-  sale: { id: SALE, nonce: 'a'.repeat(32), amount: { minor: 2_500, currency: 'THB' }, method: 'alipayplus_mpm', askedBy: 'register' },
-  offer: { charge: CHARGE, payload: PAYLOAD, counter: 1 },
-} as const satisfies Recorded
-
-interface Counter {
-  readonly journalHolds?: Recorded
-  /** Throws instead of recording, from now on, when it says so. */
-  readonly journalBroken?: () => boolean
-  readonly bend?: (renderer: Renderer) => Renderer
-}
-
-/** A counter with a terminal on it. `order` is what happened in the world, in order. */
-function setUp({ journalHolds = { phase: 'idle' }, journalBroken = () => false, bend = (renderer) => renderer }: Counter = {}) {
-  const order: string[] = []
-  const lamps: LampPattern[] = []
-  const clock = createFakeClock()
-  const panel = createFakePanel(() => { order.push('panel') })
-  const keypad = createFakeSource()
-  const register = createFakeSource((answer) => { order.push(`answer ${answer.answer}`) })
-  const link = createFakeLink(({ type }) => { order.push(`send ${type}`) })
-  const said: string[] = []
-  const fatal = vi.fn((_error: unknown) => { order.push('fatal') })
-  let last = journalHolds
-  let minted = 0
-  const journal: Journal = {
-    epoch: 1, damaged: undefined, forgot: false,
-    last: () => last,
-    record(recorded) {
-      if (journalBroken()) throw new Error('disk full')
-      order.push(`record ${recorded.phase}`)
-      last = recorded
-    },
-    close: () => undefined,
-  }
-  const terminal = createTerminal({
-    hardware: {
-      sources: [{ kind: 'keypad', source: keypad }, { kind: 'register', source: register }], panel,
-      lamps: { show: (pattern) => { lamps.push(pattern) }, close: () => Promise.resolve() },
-    },
-    journal, link, renderer: bend(createRenderer({ size: PANEL_SIZE, ...shop })),
-    terms: { currency: 'THB', method: 'alipayplus_mpm' }, clock, wallMs: () => 0, fatal,
-    mint: { id: () => `01931e7c-0000-7000-8000-${String(++minted).padStart(12, '0')}`, nonce: () => 'a'.repeat(32) },
-    log: pino({}, { write: (line) => { said.push(line) } }),
-  })
-  return { terminal, order, lamps, clock, panel, keypad, register, link, fatal, said, journalHolds: () => last }
-}
-
-async function open(options: Counter = {}) {
-  const counter = setUp(options)
-  await counter.terminal.start()
-  counter.link.comeUp()
-  await drawn(counter)
-  return counter
-}
-
-/** Waits until the panel has nothing left to draw: the same number of pictures for a while. */
-async function drawn({ panel }: { panel: { readonly drawn: readonly unknown[] } }): Promise<void> {
-  for (let before = -1; before !== panel.drawn.length;) {
-    before = panel.drawn.length
-    await sleep(40)
-  }
-}
-const phaseOf = (terminal: Terminal): string => terminal.status().phase
-const codeOn = async ({ panel }: ReturnType<typeof setUp>): Promise<string | undefined> => {
-  const frame = panel.visible()
-  return frame === undefined ? undefined : await readBack(frame)
-}
-const shown = (counter: ReturnType<typeof setUp>) => expect.poll(() => codeOn(counter), { timeout: 5_000 })
+import { REVERSED_MS, SETTLED_MS } from '../../device/sale.js'
+import type { Answer } from '../../drivers/driver.js'
+import { CHARGE } from '../fakes/link.js'
+import { isBlank, PANEL_SIZE } from '../fakes/panel.js'
+import { typeAmount } from '../fakes/source.js'
+import { drawn, open, opened, PAID, PAYLOAD, phaseOf, SALE, setUp, shop, shown, UNPAID } from './counter.js'
 
 describe('at power-up', () => {
   test('the panel is blanked before anything else happens, whatever the journal holds', async () => {

@@ -72,8 +72,54 @@ describe('a register that does not take its answer', () => {
   test('does not leave PAID, or anything else of that sale, on the panel for whoever comes next', () => {
     for (const ended of [paid, unpaid('insufficient_fund'), unpaid('needs attention')]) {
       if (ended.phase !== 'settled') throw new Error('not settled')
-      expect(view({ ...ended, told: false, overdue: true }, well, 0)).toEqual({ screen: 'offline', lamps: 'offline' })
+      expect(view({ ...ended, sale: { ...ended.sale, askedBy: 'register' }, told: false, overdue: true }, well, 0)).toEqual({ screen: 'offline', lamps: 'offline' })
     }
+  })
+})
+
+describe('a panel that cannot show how a sale ended', () => {
+  test('leaves lamps that say so, and shows the ending once it can', () => {
+    if (paid.phase !== 'settled') throw new Error('not settled')
+    const unseen = { ...paid, told: false, overdue: true } as const
+    expect(view(unseen, { ...well, notReady: 'panel fault' }, 0)).toMatchObject({ screen: 'out of service', lamps: 'out of service' })
+    expect(view(unseen, well, 0).screen).toBe('paid')
+  })
+})
+
+describe('goods', () => {
+  const verdict: SaleVerdict = { ending: { outcome: 'paid', paidAt: '2026-11-23T06:00:00Z' }, charge: 'chrg_1' }
+  const inDoubt = { phase: 'settled', sale, verdict, told: true, clearAt: 0, undelivered: { noted: false, tries: 1, retryAt: 0 } } as const
+  const noted = { ...inDoubt, undelivered: { ...inDoubt.undelivered, noted: true } }
+  const isInDoubt = { screen: 'undelivered', amount: sale.amount, reference: referenceOf(sale.id), lamps: 'not paid' }
+
+  test('on their way are paid for, and nothing else is said', () => {
+    expect(view({ phase: 'delivering', sale, verdict, endsAt: 9_000 }, well, 0)).toEqual(view(paid, well, 0))
+  })
+
+  test('in doubt can be found by their reference, whether the gateway knows it yet or not', () => {
+    for (const state of [inDoubt, noted]) expect(view(state, well, 0)).toEqual(isInDoubt)
+  })
+
+  test('in doubt do not stay on the panel for hours when only the register is left to tell', () => {
+    const asked = { ...sale, askedBy: 'register' } as const
+    expect(view({ ...noted, sale: asked, told: false, overdue: true }, well, 0).screen).toBe('offline')
+    expect(view({ ...inDoubt, told: false, overdue: true }, well, 0)).toEqual(isInDoubt)
+  })
+})
+
+describe('parts of the box that are missing', () => {
+  test('are said where the next amount is asked for, and nowhere else', () => {
+    expect(view(idle, { ...well, missing: ['register', 'lamps'] }, 0)).toEqual({ screen: 'enter amount', digits: '', missing: 'register, lamps', lamps: 'ready' })
+    expect(view(idle, { ...well, missing: [] }, 0)).toEqual(view(idle, well, 0))
+    for (const state of [opening, presenting, resolving('expired'), paid]) expect(view(state, { ...well, missing: ['lamps'] }, 0)).toEqual(view(state, well, 0))
+  })
+})
+
+describe('an unusual amount', () => {
+  test('is asked about, as it was typed', () => {
+    expect(view({ ...idle, digits: '250000', confirm: { from: 700, until: 20_000 } }, well, 0)).toEqual({
+      screen: 'confirm amount', digits: '250000', lamps: 'working',
+    })
   })
 })
 
@@ -95,6 +141,10 @@ describe('when no sale could be started', () => {
     ['starting', 'starting', 'working'],
     ['panel fault', 'out of service', 'out of service'],
     ['journal fault', 'out of service', 'out of service'],
+    ['keypad fault', 'out of service', 'out of service'],
+    ['buttons fault', 'out of service', 'out of service'],
+    ['register fault', 'out of service', 'out of service'],
+    ['release fault', 'out of service', 'out of service'],
   ] as const)('%s is shown as %s', (because, screen, lamps) => {
     expect(view(idle, notReady(because), 0)).toMatchObject({ screen, lamps })
   })

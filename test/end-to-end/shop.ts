@@ -10,7 +10,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { prepareZXingModule, readBarcodes } from 'zxing-wasm/reader'
 import { type Posted, replay } from '../../cloud/ledger.js'
 import { readStore } from '../../cloud/store.js'
-import type { Profile } from '../../firmware-config/schema.js'
+import type { ProfileFile } from '../../firmware-config/schema.js'
 import { type LogRecord, openWorkbench, type Workbench, type WorkbenchOptions } from '../../scripts/workbench.js'
 
 export const DIST = new URL('../../dist/', import.meta.url)
@@ -59,7 +59,7 @@ export async function createShop(options: Partial<WorkbenchOptions> & { register
   const folder = mkdtempSync(join(tmpdir(), 'plinth-shop-'))
   const records: LogRecord[] = []
   const { register } = options
-  const profile = (): Profile => ({
+  const profile = (): ProfileFile => ({
     panel: { driver: 'png', directory: 'panel', ...PANEL }, keypad: { driver: 'stdin' }, lamps: { driver: 'log' },
     register: register === undefined ? { driver: 'none' } : { driver: 'line', path: register, baud: 9600 },
   })

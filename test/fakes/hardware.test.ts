@@ -3,7 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe } from 'vitest'
 import { amountSourceConformance } from '../conformance/amount-source.js'
 import { panelConformance } from '../conformance/panel.js'
+import { releaseConformance } from '../conformance/release.js'
 import { createFakePanel } from './panel.js'
+import { createFakeRelease } from './release.js'
 import { createFakeSource, typeAmount } from './source.js'
 
 describe('the fake source', () => {
@@ -18,6 +20,13 @@ describe('the fake source', () => {
       settle: () => sleep(5),
       close: () => Promise.resolve(),
     })
+  })
+})
+
+describe('the fake release', () => {
+  releaseConformance(() => {
+    const release = createFakeRelease()
+    return Promise.resolve({ release, sent: release.sent, safe: () => true, settle: (promise) => promise, pass: () => Promise.resolve() })
   })
 })
 

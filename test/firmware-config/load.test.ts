@@ -68,7 +68,8 @@ describe('a good configuration', () => {
     expect(config.profile.panel).toEqual({ ...good.profile.panel, directory: at('pictures') })
     expect(config.profile.register).toEqual({ driver: 'line', path: at('register'), baud: 9600 })
     expect(config.profile.lamps).toEqual({ driver: 'none' })
-    expect(config.site).toEqual({ ...good.site, language: 'en', method: 'alipayplus_mpm' })
+    expect(config.site).toEqual({ ...good.site, language: 'en', method: 'alipayplus_mpm', prices: {} })
+    expect([config.profile.buttons, config.profile.release, config.profile.gpio]).toEqual([{ driver: 'none' }, { driver: 'none' }, {}])
     expect(config.identity).toEqual(good.identity)
     expect([config.journal, config.log]).toEqual([at('journal.sqlite'), 'info'])
   })
@@ -78,8 +79,9 @@ describe('a good configuration', () => {
     expect(loaded(shop({ profile: { panel } })).profile.panel).toEqual({
       ...panel, spi: '/dev/spidev0.0', pins: { reset: 17, dc: 25, busy: 24, power: 18 }, rotation: 0,
     })
-    const inky = { ...panel, model: 'inky-what', pins: { reset: 27, dc: 22, busy: 17, power: 'none' }, gpioBase: 571, rotation: 180 }
-    expect(loaded(shop({ profile: { panel: inky } })).profile.panel).toEqual({ ...inky, spi: '/dev/spidev0.0' })
+    const inky = { ...panel, model: 'inky-what', pins: { reset: 27, dc: 22, busy: 17, power: 'none' }, rotation: 180 }
+    const { profile } = loaded(shop({ profile: { panel: inky, gpio: { base: 571 } } }))
+    expect([profile.panel, profile.gpio]).toEqual([{ ...inky, spi: '/dev/spidev0.0' }, { base: 571 }])
   })
 
   test('names an LCD by its framebuffer', () => {
@@ -191,7 +193,7 @@ describe('a bad configuration', () => {
       'box.json profile.panel.spi: must be an SPI device such as /dev/spidev0.0 (found "spidev0.0")',
     ])
     expect(faults(shop({ profile: { panel: { ...eink, pins: { busy: 17 } } } }))).toEqual([
-      'box.json profile.panel.pins: must be four different lines',
+      'box.json profile.panel.pins.busy: line 17 is already that of panel.pins.reset',
     ])
     expect(faults(shop({ profile: { panel: { driver: 'framebuffer', device: '/sys/fb0', ...size } } }))).toEqual([
       'box.json profile.panel.device: must be the name of a framebuffer, or a path such as /dev/fb1 (found "/sys/fb0")',
@@ -242,9 +244,31 @@ describe('a bad configuration', () => {
     expect(loaded(shop({ profile: { ...profile, bench: { url: 'ws://127.0.0.1:8080' } } })).profile.bench?.url).toBe('ws://127.0.0.1:8080')
   })
 
+  test('gives no line of the header to two parts, whatever they are', () => {
+    const eink = { driver: 'eink', model: 'waveshare-4in2-v2', widthPx: 400, heightPx: 300, pitchMm: 0.212 }
+    const matrix = { driver: 'matrix', rows: [5, 6], columns: [13, 24], keys: [['1', '2'], ['3', 'enter']] }
+    const buttons = { driver: 'gpio', buttons: { A: { pin: 6 } } }
+    const release = { driver: 'pulse', pin: 23, feedback: { pin: 5 } }
+    const lamps = { driver: 'rgb', red: { pin: 20 }, green: { led: 'pay-ok' }, blue: { pin: 23 } }
+    expect(faults(shop({ profile: { panel: eink, keypad: matrix, buttons, release, lamps } }))).toEqual([
+      'box.json profile.buttons.buttons.A.pin: line 6 is already that of keypad.rows.1',
+      'box.json profile.keypad.columns.1: line 24 is already that of panel.pins.busy',
+      'box.json profile.release.feedback.pin: line 5 is already that of keypad.rows.0',
+      'box.json profile.release.pin: line 23 is already that of lamps.blue.pin',
+    ])
+  })
+
+  test('wires a key matrix with a key for every crossing, and nothing else', () => {
+    const matrix = { driver: 'matrix', rows: [5, 6], columns: [13], keys: [['1']] }
+    expect(faults(shop({ profile: { keypad: matrix } }))).toEqual([
+      'box.json profile.keypad.keys: must have a row for each of rows, and in it a key for each of columns',
+    ])
+    expect(faults(shop({ profile: { keypad: { ...matrix, keys: [['1'], ['๑']] } } })).join()).toContain('profile.keypad.keys')
+  })
+
   test('needs somebody who can ask for an amount', () => {
     expect(faults(shop({ profile: { keypad: { driver: 'none' } } }))).toEqual([
-      'box.json profile: has neither a keypad nor a register, so that no sale could ever begin',
+      'box.json profile: has neither a keypad, nor buttons, nor a register, so that no sale could ever begin',
     ])
   })
 

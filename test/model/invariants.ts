@@ -151,6 +151,7 @@ function chargesIn(event: Event): readonly ChargeSeen[] {
     case 'sale opened':
     case 'sale asked after':
     case 'close asked':
+    case 'goods in doubt':
     case 'terminal forgot':
     case 'dispute seen':
     case 'create refused':

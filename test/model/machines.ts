@@ -198,6 +198,8 @@ function requestsIn(effect: sale.Effect): readonly Request[] {
     case 'open sale':      return [{ type: 'open' }]
     case 'ask after sale': return [{ type: 'ask', charge: effect.charge }]
     case 'close sale':     return [{ type: 'close', charge: effect.charge, reason: effect.doubt }]
+    case 'let goods out': // The box of the model lets nothing out.
+    case 'report undelivered':
     case 'tell outcome':
     case 'refuse':
     case 'discard word':
@@ -258,6 +260,7 @@ function ahead(state: sale.State, word: Word): readonly sale.State[] {
     case 'opening':    return [state, resolving(undefined), ...ends]
     case 'presenting': return [state, resolving(state.offer), ...ends]
     case 'resolving':  return [state, ...ends]
+    case 'delivering': return [state, ...ends]
     case 'settled':    return [state, { ...state, told: true }, sale.initial]
   }
 }

@@ -7,16 +7,16 @@ import { modelOf, SIZES } from './sizes.js'
 import { createKeys, createValues } from './values.js'
 import { PARTS, type World } from './world.js'
 
-/** What comes to a terminal in the model: no keys, since a sale begins when its amount is asked. */
+/** What comes to a terminal in the model: no keys, since a sale begins when its amount is asked; and its box lets no goods out. */
 const SALE_EVENTS: Readonly<Record<sale.Event['type'], boolean>> = {
-  'digit pressed': false, 'clear pressed': false, 'enter pressed': false, 'cancel pressed': true, 'amount asked': true,
+  'digit pressed': false, 'point pressed': false, 'product chosen': false, 'goods let out': false, 'clear pressed': false, 'enter pressed': false, 'cancel pressed': true, 'amount asked': true,
   'offer received': true, 'verdict received': true, 'reversal received': true, 'code not shown': true, 'outcome told': true,
   'link restored': true, 'deadline reached': true,
 }
 
-/** A dispute only adds to the exception list. */
+/** A dispute, and goods in doubt, only add to the exception list. */
 const CHARGE_EVENTS: Readonly<Record<charge.Event['type'], boolean>> = {
-  'sale opened': true, 'sale asked after': true, 'close asked': true, 'terminal forgot': true, 'charge seen': true, 'dispute seen': false,
+  'sale opened': true, 'sale asked after': true, 'close asked': true, 'terminal forgot': true, 'charge seen': true, 'dispute seen': false, 'goods in doubt': false,
   'charge created': true, 'create refused': true, 'create unanswered': true, 'charges found': true, 'find unanswered': true,
   'code read': true, 'code unreadable': true, 'code unanswered': true, 'charge read': true, 'expire refused': true,
   'charge unanswered': true, 'hint received': true, 'deadline reached': true, 'refunds listed': true, 'refunds unanswered': true,

@@ -23,6 +23,7 @@ export function timelessSale(state: sale.State): sale.State {
     // `asks` only names the question; a new question is never answered with an old answer.
     case 'presenting': return { ...state, asks: 0, askAt: FAR, endsAt: FAR }
     case 'resolving':  return { ...state, tries: 1, retryAt: FAR } // `tries` only chooses the pause.
+    case 'delivering': return { ...state, endsAt: FAR }
     case 'settled':    return { ...state, clearAt: FAR }
   }
 }
@@ -34,6 +35,7 @@ export function dueSales(state: sale.State): readonly (readonly [SaleDeadline, s
     case 'opening':    return [['retryAt', { ...state, retryAt: NOW }], ['giveUpAt', { ...state, giveUpAt: NOW }]]
     case 'presenting': return [['askAt', { ...state, askAt: NOW }], ['endsAt', { ...state, endsAt: NOW }]]
     case 'resolving':  return [['retryAt', { ...state, retryAt: NOW }]]
+    case 'delivering': return [['endsAt', { ...state, endsAt: NOW }]]
     case 'settled':    return [['clearAt', { ...state, clearAt: NOW }]]
   }
 }

@@ -285,6 +285,31 @@ export const MUTANTS: readonly Mutant[] = [
 `,
   },
   {
+    name: 'lets goods out before it records', bug: 'power goes between the pulse and the journal, and the next start pulses again',
+    file: 'device/terminal.ts', layer: 'tests', tests: ['test/device/terminal-parts.test.ts'],
+    find: `    const before = state
+    if (!write(next.state)) return
+`,
+    replace: `    const before = state
+    for (const effect of next.effects) if (effect.do === 'let goods out') act(effect)
+    if (!write(next.state)) return
+`,
+  },
+  {
+    name: 'lets goods out again after a restart', bug: 'whoever cuts the power at the right moment gets two for the price of one',
+    file: 'device/sale.ts', layer: 'simulation',
+    find: `    case 'delivering': return undeliver(settle(recorded.sale, recorded.verdict, given), given)
+`,
+    replace: `    case 'delivering': return deliver({ phase: 'opening', sale: recorded.sale, retryAt: 0, giveUpAt: 0 }, recorded.verdict, given)
+`,
+  },
+  {
+    name: 'forgets that goods are in doubt', bug: 'a customer paid, nothing came out, and after a power cut nobody hears of it',
+    file: 'device/sale.ts', layer: 'tests', tests: ['test/device/goods.test.ts', 'test/device/sale.test.ts'],
+    find: `return { phase: 'settled', sale, verdict, told, ...(undelivered?.noted === false ? { undelivered: true } : {}) }`,
+    replace: `return { phase: 'settled', sale, verdict, told }`,
+  },
+  {
     name: 'leaves the old picture', bug: 'after a power cut an old code stays on the panel',
     file: 'device/terminal.ts', layer: 'simulation',
     find: `    async start() {

@@ -10,7 +10,7 @@ import { prepareZXingModule, readBarcodes, type ReaderOptions } from 'zxing-wasm
 import { enrol } from '../../cloud/enrol.js'
 import { openStore } from '../../cloud/store.js'
 import { mintKey, type PrivateKeyJson, publicPart } from '../../device/protocol/seal.js'
-import type { Identity, Profile } from '../../firmware-config/schema.js'
+import type { Identity, ProfileFile } from '../../firmware-config/schema.js'
 import { freePorts } from '../../scripts/workbench.js'
 import { type Mosquitto, prepareMosquitto } from '../interop/mosquitto.js'
 import type { BankCharge, Facts, LedgerEntry } from './audit.js'
@@ -176,7 +176,7 @@ function terminalIn(folder: string, name: string, journalFolder: string, registe
   mkdirSync(journalFolder, { recursive: true })
   const at: At = (...names) => join(folder, ...names)
   const journalFile = join(journalFolder, 'journal.sqlite')
-  const profile: Profile = {
+  const profile: ProfileFile = {
     panel: { driver: 'png', directory: 'panel', ...PANEL }, keypad: { driver: 'stdin' }, lamps: { driver: 'none' },
     register: register === undefined ? { driver: 'none' } : { driver: 'line', path: register, baud: 115_200 },
   }

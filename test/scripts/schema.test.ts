@@ -42,6 +42,7 @@ describe('the schema of the wire', () => {
       'sale.open: Topic plinth/1/{terminal}/up/{shard}/sale',
       'sale.ask: Topic plinth/1/{terminal}/up/{shard}/sale',
       'sale.close: Topic plinth/1/{terminal}/up/{shard}/sale',
+      'sale.undelivered: Topic plinth/1/{terminal}/up/{shard}/sale',
       'gone: Topic plinth/1/{terminal}/up/{shard}/gone',
       'welcome: Topic plinth/1/{terminal}/dn/welcome',
       'sale.offer: Topic plinth/1/{terminal}/dn/sale',
@@ -52,7 +53,7 @@ describe('the schema of the wire', () => {
       expect(properties?.['type']).toMatchObject({ const: UpMessage.options[at]?.shape.type.value })
     }
     expect(order?.required).toEqual(Object.keys(Order.shape))
-    expect(UpMessage.options).toHaveLength(5)
+    expect(UpMessage.options).toHaveLength(6)
     expect(DownMessage.options).toHaveLength(4)
   })
 })

@@ -17,7 +17,7 @@ export async function isQuiet({ api }: Seen, boxes: readonly Box[], store: Store
 /** Why this box is not ready for the next customer. */
 function restless(box: Box): string | undefined {
   const last = box.disk.last()
-  if (last.phase !== 'idle' && !(last.phase === 'settled' && last.told)) return `never ended ${last.phase} ${last.sale.id}`
+  if (last.phase !== 'idle' && !(last.phase === 'settled' && last.told && last.undelivered !== true)) return `never ended ${last.phase} ${last.sale.id}`
   const status = box.terminal()?.status()
   if (status === undefined) return 'does not run'
   return status.notReady === undefined ? undefined : `does not serve any more: ${status.notReady}`

@@ -6,10 +6,11 @@ import { type CloudLink, createCloudLink } from '../../device/cloud-link.js'
 import type { PaymentMethodName } from '../../device/protocol/payment-method.js'
 import { DownMessage } from '../../device/protocol/wire.js'
 import { blankFrame, type Renderer } from '../../device/render.js'
-import type { Recorded } from '../../device/sale.js'
+import type { Recorded, ReleaseTerms } from '../../device/sale.js'
 import { createTerminal, type Terminal } from '../../device/terminal.js'
 import type { View } from '../../device/view.js'
-import { type Answer, DriverError, type Frame, type Input, type LampPattern, type PanelSize } from '../../drivers/driver.js'
+import { type Answer, DriverError, type Frame, type Input, type LampPattern, type PanelSize, type Release } from '../../drivers/driver.js'
+import { noParts } from '../../drivers/parts.js'
 import type { Dice } from './dice.js'
 import { createDisk, type Disk } from './disk.js'
 import type { Engine, Life } from './engine.js'
@@ -31,13 +32,18 @@ export interface BoxPlan {
   readonly fewPrices: boolean
   /** Mean time between two customers. */
   readonly gapMs: number
+  /** It lets goods out by itself. */
+  readonly release?: { readonly pulses: ReleaseTerms['pulses']; readonly takesMs: readonly [number, number] } | undefined
 }
 
 /** What the all-seeing oracle, and the people at the counter, are told. */
 export interface BoxWitness {
   booted(box: Box): void
   /** The process does something that anybody outside could notice. */
-  acted(box: Box, what: 'draws' | 'records' | 'connects' | 'answers'): void
+  acted(box: Box, what: 'draws' | 'records' | 'connects' | 'answers' | 'lets goods out'): void
+  letOut(box: Box, pulses: number): void
+  /** The terminal was told that what it let out last came out. */
+  delivered(box: Box): void
   recorded(box: Box, recorded: Recorded): void
   drew(box: Box, picture: Picture): void
   /** The panel will hang until it times out. */
@@ -77,6 +83,7 @@ export interface Box {
 export interface BoxBend {
   readonly link?: (link: CloudLink) => CloudLink
   readonly renderer?: (renderer: Renderer) => Renderer
+  readonly release?: (release: Release) => Release
 }
 
 export interface BoxOptions {
@@ -85,6 +92,8 @@ export interface BoxOptions {
   readonly engine: Engine
   readonly faults: Faults
   readonly chance: Dice
+  /** A stream of its own: boxes that let nothing out do what they did before. */
+  readonly goods: Dice
   readonly network: Network
   readonly epoch: number
   readonly witness: BoxWitness
@@ -94,11 +103,13 @@ export interface BoxOptions {
 const SIZE: PanelSize = { widthPx: 64, heightPx: 64, pitchMm: 0.2 }
 const BLANK = blankFrame(SIZE)
 const PANEL_TIMEOUT_MS = 5_000
+/** By then the terminal counts its goods as in doubt. */
+export const WITHIN_MS = 5_000
 /** systemd's RestartSec, and the start of a process. */
 const RESTART_MS: readonly [number, number] = [2_000, 5_000]
 const BOOT_MS: readonly [number, number] = [4_000, 15_000]
 
-export function createBox({ name, plan, engine, faults, chance, network, epoch, witness, bend }: BoxOptions): Box {
+export function createBox({ name, plan, engine, faults, chance, goods, network, epoch, witness, bend }: BoxOptions): Box {
   const wire = network.addWire(name)
   let powered = false
   let retired = false
@@ -173,6 +184,30 @@ export function createBox({ name, plan, engine, faults, chance, network, epoch, 
     })
   }
 
+  /** The driver takes its time, may not know how it went, may say nothing at all -- and the power may go in the middle of it. */
+  const releaseOf = (mine: Life, [leastMs, mostMs]: readonly [number, number]): Release => ({
+    release: (pulses) => new Promise((resolve) => {
+      if (!mine.alive) return
+      witness.acted(box, 'lets goods out')
+      witness.letOut(box, pulses)
+      const ms = goods.between(leastMs, mostMs)
+      const cut = faults.strikes('power cut while goods come out', name)
+      if (cut !== undefined) {
+        engine.after(cut * ms, 'power cut while goods come out', () => {
+          box.powerOff()
+          engine.after(goods.between(3_000, 60_000), 'power is back', () => box.powerOn())
+        }, mine)
+      }
+      const unknown = faults.strikes('delivery unknown', name)
+      if (faults.strikes('release silent', name) !== undefined) return
+      engine.after(ms, 'goods are out', () => {
+        if (unknown === undefined) witness.delivered(box)
+        resolve(unknown === undefined ? { delivery: 'delivered' } : { delivery: 'unknown', why: 'the sensor saw nothing' })
+      }, mine)
+    }),
+    close: () => Promise.resolve(),
+  })
+
   const renderer: Renderer = {
     render(view) {
       const bent = view.screen === 'scan to pay' && faults.strikes('picture bent', name) !== undefined
@@ -217,10 +252,13 @@ export function createBox({ name, plan, engine, faults, chance, network, epoch, 
       },
       clock, random: chance.next, log,
     })
+    const { release } = plan
+    const driver = release === undefined ? undefined : releaseOf(mine, release.takesMs)
     const shell = createTerminal({
       hardware: {
+        release: driver === undefined ? undefined : bend.release?.(driver) ?? driver,
         sources: [{
-          kind: plan.kind,
+          kind: plan.kind, part: plan.kind,
           source: {
             start(to) {
               deliver = (input) => { if (mine.alive) to(input) }
@@ -231,6 +269,7 @@ export function createBox({ name, plan, engine, faults, chance, network, epoch, 
           },
         }],
         panel: { size: SIZE, draw: (frame) => draw(mine, frame), close: () => Promise.resolve() },
+        parts: noParts,
         lamps: {
           show(pattern) { if (mine.alive) witness.lit(box, pattern) },
           close: () => Promise.resolve(),
@@ -239,7 +278,9 @@ export function createBox({ name, plan, engine, faults, chance, network, epoch, 
       journal,
       link: bend.link?.(link) ?? link,
       renderer: bend.renderer?.(renderer) ?? renderer,
-      terms: { currency: 'THB', method: plan.method },
+      terms: {
+        currency: 'THB', method: plan.method, release: release === undefined ? undefined : { pulses: release.pulses, withinMs: WITHIN_MS },
+      },
       clock, log,
       wallMs: () => epoch + engine.now(),
       mint: { id: () => mintId(epoch + engine.now(), chance), nonce: () => chance.hex(32) },

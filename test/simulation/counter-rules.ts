@@ -10,7 +10,7 @@ export interface CounterRules {
   recorded(box: Box, recorded: Recorded): void
   /** Whatever stood on the panel is presented no more. */
   presentsNoMore(place: Place): void
-  settledAs(place: Place, recorded: Extract<Recorded, { phase: 'settled' }>): void
+  settledAs(place: Place, recorded: Extract<Recorded, { phase: 'delivering' | 'settled' }>): void
   answered(box: Box, answer: Answer): void
   /** Somebody knows now how it ended. */
   outcome(sale: SaleSeen, what: 'paid' | 'unpaid', bytes: string): void
@@ -53,8 +53,8 @@ export function createCounterRules(seen: Seen, money: MoneyRules, mustGo: (place
     if (isSettled && place.linkUpAt >= since) tally.doubts.push(engine.now() - place.linkUpAt)
   }
 
-  function settledAs(place: Place, { sale, verdict }: Extract<Recorded, { phase: 'settled' }>): void {
-    place.settled = { sale: sale.id, paid: verdict.ending.outcome === 'paid', charge: verdict.charge, until: STILL }
+  function settledAs(place: Place, { sale, verdict }: Extract<Recorded, { phase: 'delivering' | 'settled' }>): void {
+    place.settled = { sale: sale.id, paid: verdict.ending.outcome === 'paid', charge: verdict.charge, recordedAt: engine.now(), until: STILL }
   }
 
   function outcome(sale: SaleSeen, what: 'paid' | 'unpaid', bytes: string): void {
@@ -83,9 +83,10 @@ export function createCounterRules(seen: Seen, money: MoneyRules, mustGo: (place
       const before = place.phase
       place.phase = recorded.phase
       if (recorded.phase !== 'presenting') presentsNoMore(place)
-      if (recorded.phase !== 'settled' && place.settled?.until === STILL) place.settled.until = engine.now()
+      const isSettled = recorded.phase === 'settled' || recorded.phase === 'delivering'
+      if (!isSettled && place.settled?.until === STILL) place.settled.until = engine.now()
       if (recorded.phase !== 'resolving' && place.resolvingSince !== undefined) {
-        resolved(place, place.resolvingSince, recorded.phase === 'settled')
+        resolved(place, place.resolvingSince, isSettled)
       }
       switch (recorded.phase) {
         case 'idle': return
@@ -100,6 +101,7 @@ export function createCounterRules(seen: Seen, money: MoneyRules, mustGo: (place
         case 'resolving':
           place.resolvingSince ??= engine.now()
           return
+        case 'delivering':
         case 'settled':
           return settledAs(place, recorded)
       }

@@ -18,6 +18,8 @@ export const FAULTS = [
   'list lagging',
   'webhook lost', 'webhook duplicated', 'webhook late', 'webhook early', 'paid after expiry', 'refunded elsewhere', 'refund answer lost',
   'payment disputed',
+  // What lets the goods out. Last, so that the seeds of before mean what they meant.
+  'delivery unknown', 'release silent', 'power cut while goods come out',
 ] as const
 export type Fault = (typeof FAULTS)[number]
 
@@ -26,9 +28,11 @@ export type Rates = Readonly<Partial<Record<Fault, number>>>
 const stormy: Rates = {
   'message lost': 0.03, 'message delayed': 0.02, 'message duplicated': 0.04, 'message reordered': 0.04,
   'link down': 6, 'link half open': 4, 'broker restarted': 1.5,
+  'delivery unknown': 0.05,
 }
 const brownout: Rates = {
   'power cut': 20, 'power cut while recording': 0.01, 'terminal killed': 6, 'draw failed': 0.005, 'link down': 1,
+  'power cut while goods come out': 0.1,
 }
 const badApi: Rates = {
   'API unreachable': 1, 'API request lost': 0.02, 'API answer lost': 0.03, 'API executed late': 0.03, 'API failed': 0.03,
@@ -37,15 +41,16 @@ const badApi: Rates = {
 }
 const badDisk: Rates = {
   'write failed': 0.02, 'power cut while recording': 0.02, 'acknowledged record lost': 1, 'amnesia': 0.7, 'journal damaged': 0.7,
-  'disk cloned': 0.4, 'power cut': 1,
+  'disk cloned': 0.4, 'power cut': 1, 'delivery unknown': 0.05,
 }
 const vandal: Rates = {
   'power cut': 3, 'keys pressed at random': 20, 'draw failed': 0.02, 'picture bent': 0.003, 'register unplugged': 3,
   'unplugged after paying': 0.1, 'paid after expiry': 0.3, 'link down': 1,
+  'delivery unknown': 0.1, 'release silent': 0.03, 'power cut while goods come out': 0.05,
 }
 const badCloud: Rates = {
   'gateway killed': 6, 'gateway killed after a commit': 0.01, 'gateway restored': 0.4, 'gateway started twice': 0.5, 'clock jumped': 0.7, 'broker restarted': 2,
-  'webhook lost': 0.1, 'API answer lost': 0.01,
+  'webhook lost': 0.1, 'API answer lost': 0.01, 'delivery unknown': 0.05,
 }
 const everything: Rates = mixed([stormy, brownout, badApi, badDisk, vandal, badCloud], 0.4)
 

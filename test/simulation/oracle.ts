@@ -8,6 +8,7 @@ import { DownMessage } from '../../device/protocol/wire.js'
 import { audit, auditSunny, isQuiet } from './audit.js'
 import type { Box, BoxWitness } from './box.js'
 import { createCounterRules } from './counter-rules.js'
+import { createGoodsRules } from './goods-rules.js'
 import { createMoneyRules, type MoneyRules } from './money-rules.js'
 import { createPanelRules } from './panel-rules.js'
 import type { ApiWitness } from './payment-api.js'
@@ -34,9 +35,14 @@ export function createOracle(options: SeenOptions): Oracle {
   const money = createMoneyRules(seen)
   const panel = createPanelRules(seen, money, (sale, what, bytes) => counter.outcome(sale, what, bytes))
   const counter = createCounterRules(seen, money, panel.mustGo)
+  const goods = createGoodsRules(seen)
 
   return {
-    ...money, drew: panel.drew, lit: panel.lit, recorded: counter.recorded, answered: counter.answered,
+    ...money, drew: panel.drew, lit: panel.lit, answered: counter.answered, letOut: goods.letOut, delivered: goods.delivered,
+    recorded(box, recorded) {
+      goods.recorded(box, recorded)
+      counter.recorded(box, recorded)
+    },
     booted(box) {
       const place = placeOf(box)
       place.bootedAt = engine.now()
@@ -46,7 +52,7 @@ export function createOracle(options: SeenOptions): Oracle {
       place.resolvingSince = undefined
       const last = box.disk.last() // It may be an older one: the card had only said that it wrote the newer.
       place.phase = last.phase
-      if (last.phase === 'settled') counter.settledAs(place, last)
+      if (last.phase === 'settled' || last.phase === 'delivering') counter.settledAs(place, last)
       counter.presentsNoMore(place)
     },
     acted(box, what) {
@@ -67,6 +73,7 @@ export function createOracle(options: SeenOptions): Oracle {
       place.falseWelcomes = message.charging ? 0 : place.falseWelcomes + 1
     },
     lostMemory(box, knows) {
+      goods.lostMemory(box, knows)
       const place = placeOf(box)
       place.memoryLostAt = engine.now()
       place.phase = 'idle'
@@ -76,8 +83,14 @@ export function createOracle(options: SeenOptions): Oracle {
         sale.unknowingly ||= !knows
       }
     },
-    committed({ sale, state }) { states.set(sale, state) },
-    restored() { states.clear() },
+    committed(commit) {
+      states.set(commit.sale, commit.state)
+      goods.committed(commit)
+    },
+    restored() {
+      states.clear()
+      goods.restored()
+    },
     disputed(charge) { seen.disputes.add(charge) },
     broken(error) { seen.violate('BROKEN', error instanceof Error ? error.stack ?? error.message : String(error)) },
     violation: seen.violation,
@@ -85,6 +98,7 @@ export function createOracle(options: SeenOptions): Oracle {
     isQuiet: (boxes, store) => isQuiet(seen, boxes, store),
     async audit(boxes, store, sunny) {
       await audit(seen, boxes, store)
+      await goods.audit(store)
       if (sunny) auditSunny(seen)
     },
   }

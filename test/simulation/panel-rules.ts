@@ -1,15 +1,15 @@
 /** What may stand on a panel, and for how long; what the lamps may say: I1 I7 I8 D1 D2 D3. */
 import type { ChargeRecord } from '../../cloud/sandbox/objects.js'
 import { NEEDS_ATTENTION, referenceOf } from '../../device/protocol/wire.js'
-import { SETTLED_MS } from '../../device/sale.js'
+import { SETTLED_MS, UNDELIVERED_MS } from '../../device/sale.js'
 import type { LampPattern } from '../../drivers/driver.js'
-import type { Box, Picture } from './box.js'
+import { type Box, type Picture, WITHIN_MS } from './box.js'
 import type { CounterRules } from './counter-rules.js'
 import type { MoneyRules } from './money-rules.js'
 import type { Place, SaleSeen, Seen } from './seen.js'
 
 type View = Exclude<Picture, 'blank'>
-type Ending = Extract<View, { screen: 'paid' | 'not paid' | 'ask staff' }>
+type Ending = Extract<View, { screen: 'paid' | 'undelivered' | 'not paid' | 'ask staff' }>
 
 export interface PanelRules {
   drew(box: Box, picture: Picture): void
@@ -78,12 +78,13 @@ export function createPanelRules(seen: Seen, money: MoneyRules, outcome: Counter
     if (sale === undefined || settled?.sale !== sale.id) {
       return violate('D3', `${box.name} shows '${view.screen}' for a sale that it has not settled`)
     }
-    hold('D3', settled.paid === (view.screen === 'paid') && engine.now() <= settled.until + graceMs(box),
+    const isPaid = view.screen === 'paid' || view.screen === 'undelivered'
+    hold('D3', settled.paid === isPaid && engine.now() <= settled.until + graceMs(box),
       () => `${box.name} shows '${view.screen}' for ${sale.id}, which it has not settled so`)
     hold('I7', view.amount.minor === sale.minor, () => `${box.name} shows ${view.amount.minor} for ${sale.minor}`)
-    if (view.screen === 'paid') money.calledPaid(sale, settled.charge, `the panel of ${box.name}`)
+    if (isPaid) money.calledPaid(sale, settled.charge, `the panel of ${box.name}`)
     else money.calledUnpaid(sale, settled.charge, view.screen === 'not paid' ? view.reason : NEEDS_ATTENTION, `the panel of ${box.name}`)
-    const said = view.screen === 'paid' ? 'paid' : 'unpaid'
+    const said = isPaid ? 'paid' : 'unpaid'
     hold('R1', sale.panelSaid === undefined || sale.panelSaid === said, () => `the panel called ${sale.id} ${sale.panelSaid}, and now ${said}`)
     sale.panelSaid = said
     if (box.plan.kind === 'keypad' && sale.toldOutcome === undefined) outcome(sale, said, said)
@@ -93,10 +94,13 @@ export function createPanelRules(seen: Seen, money: MoneyRules, outcome: Counter
   /** An ending that stays is taken for the next customer's. It stays only while nobody could be told. */
   function mustNotStay(place: Place, { screen, reference }: Ending): void {
     const isIt = (view: View): boolean => view.screen === screen && view.reference === reference
-    gone(place, SETTLED_MS + graceMs(place.box) + 1_000, isIt, () => {
+    const staysMs = screen === 'undelivered' ? UNDELIVERED_MS : SETTLED_MS + (place.box.plan.release === undefined ? 0 : WITHIN_MS)
+    gone(place, staysMs + graceMs(place.box) + 1_000, isIt, () => {
       const last = place.box.disk.last()
-      const isUntold = last.phase === 'settled' && !last.told && referenceOf(last.sale.id) === reference
-      if (isUntold) mustNotStay(place, { screen, reference } as Ending) // Only these two are looked at.
+      const isUntold = last.phase === 'settled' && (!last.told || last.undelivered === true) && referenceOf(last.sale.id) === reference
+      // Of goods in doubt it also stays for a while after the gateway has noted it.
+      const isFresh = screen === 'undelivered' && place.settled !== undefined && engine.now() < place.settled.recordedAt + staysMs
+      if (isUntold || isFresh) mustNotStay(place, { screen, reference } as Ending) // Only these two are looked at.
       else violate('D2', `${place.box.name} still shows '${screen}' of ${reference}`)
     })
   }
@@ -110,6 +114,7 @@ export function createPanelRules(seen: Seen, money: MoneyRules, outcome: Counter
       switch (picture.screen) {
         case 'scan to pay': return code(place, picture)
         case 'paid':
+        case 'undelivered':
         case 'ask staff':
         case 'not paid': return ending(place, picture)
         case 'reversed': {
@@ -119,6 +124,7 @@ export function createPanelRules(seen: Seen, money: MoneyRules, outcome: Counter
         }
         case 'starting':
         case 'enter amount':
+        case 'confirm amount':
         case 'refused':
         case 'please wait':
         case 'checking':
@@ -131,7 +137,7 @@ export function createPanelRules(seen: Seen, money: MoneyRules, outcome: Counter
     },
     lit(box, pattern) {
       const last = box.disk.last()
-      const paid = last.phase === 'settled' && last.verdict.ending.outcome === 'paid'
+      const paid = last.phase === 'delivering' || (last.phase === 'settled' && last.verdict.ending.outcome === 'paid')
       if (pattern === 'paid') hold('D3', paid, () => `${box.name} lights 'paid', and its sale is ${last.phase}`)
       if (pattern === 'waiting') hold('D3', last.phase === 'presenting', () => `${box.name} lights 'waiting', and its sale is ${last.phase}`)
       if (pattern === 'ready') hold('D3', last.phase === 'idle', () => `${box.name} lights 'ready', and its sale is ${last.phase}`)

@@ -71,7 +71,7 @@ interface Counter {
   byHand: boolean
 }
 
-const OVER: ReadonlySet<string> = new Set(['paid', 'not paid', 'ask staff', 'refused'])
+const OVER: ReadonlySet<string> = new Set(['paid', 'undelivered', 'not paid', 'ask staff', 'refused'])
 /** A register that hears nothing asks again. */
 const REPEATS_MAX = 8
 const CANCELS_MAX = 15

@@ -13,7 +13,7 @@ import type { People } from './people.js'
 
 /** As numbered in the design; LIVE: a world without faults is also prompt; BROKEN: the product threw what nobody caught. */
 export type Invariant =
-  | 'I1' | 'I2' | 'I3' | 'I4' | 'I5' | 'I6' | 'I7' | 'I8' | 'I9' | 'I10' | 'I12' | 'R1' | 'R2' | 'R3' | 'D1' | 'D2' | 'D3' | 'LIVE' | 'BROKEN'
+  | 'I1' | 'I2' | 'I3' | 'I4' | 'I5' | 'I6' | 'I7' | 'I8' | 'I9' | 'I10' | 'I12' | 'R1' | 'R2' | 'R3' | 'G1' | 'G2' | 'G3' | 'D1' | 'D2' | 'D3' | 'LIVE' | 'BROKEN'
 
 export interface Violation {
   readonly invariant: Invariant
@@ -31,6 +31,9 @@ export interface Tally {
   reversed: number
   exceptions: number
   paidAtApi: number
+  /** Sales whose goods were let out, and those of which nobody could know. */
+  letOut: number
+  inDoubt: number
   /** From a link that is up again to a settled sale, in milliseconds of the world. */
   readonly doubts: number[]
   /** From a success that came too late to the money being back. */
@@ -84,7 +87,8 @@ export interface Place {
   phase: Recorded['phase']
   /** The newest at the end. */
   presented: readonly Presented[]
-  settled: { readonly sale: string; readonly paid: boolean; readonly charge: string | null; until: number } | undefined
+  /** `recordedAt`: when it last recorded anything about its end. */
+  settled: { readonly sale: string; readonly paid: boolean; readonly charge: string | null; readonly recordedAt: number; until: number } | undefined
   resolvingSince: number | undefined
 }
 
@@ -111,7 +115,7 @@ export function createSeen({ engine, people, api, codeLifetimeMs, leaseGraceMs }
   const byReference = new Map<string, SaleSeen>()
   const places = new Map<Box, Place>()
   const tally: Tally = {
-    sales: 0, toldPaid: 0, toldUnpaid: 0, refused: 0, neverTold: 0, reversed: 0, exceptions: 0, paidAtApi: 0,
+    sales: 0, toldPaid: 0, toldUnpaid: 0, refused: 0, neverTold: 0, reversed: 0, exceptions: 0, paidAtApi: 0, letOut: 0, inDoubt: 0,
     doubts: [], reversals: [], codes: [], paids: [],
   }
   let violation: Violation | undefined

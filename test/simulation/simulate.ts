@@ -151,7 +151,7 @@ function quantile(numbers: readonly number[], share: number): string {
 }
 
 function table(done: readonly Done[]): void {
-  const columns = ['profile', 'seeds', 'sales', 'hours', 'events', 'faults', 'a sale', 'paid', 'unpaid', 'refused', 'reversed', 'exceptions', 'untold']
+  const columns = ['profile', 'seeds', 'sales', 'hours', 'events', 'faults', 'a sale', 'paid', 'unpaid', 'refused', 'reversed', 'exceptions', 'untold', 'let out', 'in doubt']
   const row = (name: string, of: readonly Done[]): string[] => {
     const count = (pick: (tally: Tally) => number): number => sum(of.map(({ tally }) => pick(tally)))
     const struck = sum(of.map(({ faults }) => sum(Object.values(faults))))
@@ -160,7 +160,7 @@ function table(done: readonly Done[]): void {
       name, String(of.length), String(sold), sum(of.map(({ terminalHours }) => terminalHours)).toFixed(0), String(sum(of.map(({ events }) => events))),
       String(struck), (struck / Math.max(sold, 1)).toFixed(2), String(count(({ toldPaid }) => toldPaid)), String(count(({ toldUnpaid }) => toldUnpaid)),
       String(count(({ refused }) => refused)), String(count(({ reversed }) => reversed)), String(count(({ exceptions }) => exceptions)),
-      String(count(({ neverTold }) => neverTold)),
+      String(count(({ neverTold }) => neverTold)), String(count(({ letOut }) => letOut)), String(count(({ inDoubt }) => inDoubt)),
     ]
   }
   const rows = [columns, ...PROFILE_NAMES.map((name) => row(name, done.filter(({ profile }) => profile === name))).filter((it) => it[1] !== '0'), row('all', done)]
@@ -218,6 +218,8 @@ function shortcomings(done: readonly Done[], isWhole: boolean): readonly string[
   floor('faults a sale', struck(stormy) / sales(stormy), 0.4)
   floor('share of sales called paid', sum(done.map(({ tally }) => tally.toldPaid)) / sold, 0.5)
   floor('share of sales called unpaid', sum(done.map(({ tally }) => tally.toldUnpaid)) / sold, 0.1)
+  floor('share of sales whose goods were let out', sum(done.map(({ tally }) => tally.letOut)) / sold, 0.08)
+  floor('goods in doubt a thousand sales', sum(done.map(({ tally }) => tally.inDoubt)) / sold * 1_000, 1)
   floor('events a sale', sum(done.map(({ events }) => events)) / sold, 40)
   floor('reversals a thousand sales', sum(done.map(({ tally }) => tally.reversed)) / sold * 1_000, 0.5)
   const counts = faultCounts(done)

@@ -3,7 +3,7 @@
  * First the shop is open and faults strike; then they stop, and everything must come to rest.
  */
 import { createBox, type Box, type BoxBend, type BoxPlan } from './box.js'
-import { dice } from './dice.js'
+import { type Dice, dice } from './dice.js'
 import { createEngine, type Line } from './engine.js'
 import { createFaults, type Decision, type Fault, type FaultSource, type ProfileName, ratesOf } from './faults.js'
 import { createHost, type HostBend, type HostPlan } from './gateway-host.js'
@@ -55,7 +55,8 @@ const QUIET_MS = 3 * MINUTE
 export function shapeOf(seed: number, profile: ProfileName): Shape {
   const chance = dice(seed, profile, 'shape')
   const codeLifetimeMs = chance.pick([45_000, 120_000, 120_000, 180_000])
-  const boxes = Array.from({ length: chance.whole(1, 4) }, (_, at): BoxPlan => ({
+  const goods = dice(seed, profile, 'goods')
+  const boxes = Array.from({ length: chance.whole(1, 4) }, (_, at): BoxPlan => withGoods(goods, {
     terminal: `T${at + 1}`, kind: chance.chance(0.65) ? 'register' : 'keypad', method: chance.chance(0.85) ? 'alipayplus_mpm' : 'promptpay', bistable: chance.chance(0.5),
     drawMs: chance.pick([[30, 90], [300, 900], [600, 1_800]]), gapMs: chance.pick([45_000, 90_000, 240_000]),
     fewPrices: chance.chance(0.4),
@@ -70,6 +71,13 @@ export function shapeOf(seed: number, profile: ProfileName): Shape {
     },
     embeddedBroker: chance.chance(0.5), honoursExpiresAt: chance.chance(0.9),
   }
+}
+
+/** Some boxes let goods out. Those that sell few things give them by coins: their prices are 25.00 and 40.00. */
+function withGoods(chance: Dice, plan: BoxPlan): BoxPlan {
+  const takesMs = chance.pick([[150, 400], [300, 1_500]] as const)
+  if (!chance.chance(0.4)) return plan
+  return { ...plan, release: { pulses: plan.fewPrices ? { perMinor: 500, max: 100 } : 'one', takesMs } }
 }
 
 export const drawn = (seed: number, profile: ProfileName): WorldOptions => ({
@@ -112,7 +120,7 @@ export async function runWorld({ shape, source, sunny, bend = {}, linesKept }: W
 
   const addBox = (name: string, of: BoxPlan): Box => {
     const box = createBox({
-      name, plan: of, engine, faults, chance: dice(seed, 'box', name), network, epoch, bend,
+      name, plan: of, engine, faults, chance: dice(seed, 'box', name), goods: dice(seed, 'goods of', name), network, epoch, bend,
       witness: {
         ...oracle,
         drew(it, picture) {

@@ -52,7 +52,7 @@ describe.each(UNITS)('$unit', ({ unit, program, config, user }) => {
 
     const verified = ask('systemd-analyze', 'verify', '--man=no', copy)
     if (verified !== undefined) expect(verified).toEqual({ status: 0, said: '' })
-    expect(readFileSync(copy, 'utf8').match(new RegExp(`^Exec.*=${executable} `, 'gm'))).toHaveLength(2)
+    expect(readFileSync(copy, 'utf8').match(new RegExp(`^Exec(?:StartPre|Start)=${executable} `, 'gm'))).toHaveLength(2)
   })
 
   test('checks its configuration before it runs with it, and does not run again with a bad one', () => {
@@ -93,7 +93,7 @@ describe('the terminal', () => {
   const settings = settingsOf(read('plinth-terminal.service'))
 
   test('may reach every kind of hardware that a profile can name, by its groups', () => {
-    expect(settings.get('SupplementaryGroups')?.split(' ')).toEqual(['dialout', 'gpio', 'spi', 'video', 'input'])
+    expect(settings.get('SupplementaryGroups')?.split(' ')).toEqual(['dialout', 'gpio', 'spi', 'video', 'input', 'plugdev'])
   })
 
   test('can write to the lines and lights that the kernel shows under /sys', () => {
@@ -116,7 +116,7 @@ describe('users and folders', () => {
       const passwd = readFileSync(join(root, 'etc/passwd'), 'utf8')
       for (const { user } of UNITS) expect(passwd).toMatch(new RegExp(`^${user}:.*:/var/lib/${user}:.*nologin$`, 'm'))
       const groups = readFileSync(join(root, 'etc/group'), 'utf8')
-      for (const group of ['dialout', 'input', 'gpio', 'spi', 'video']) expect(groups).toMatch(new RegExp(`^${group}:.*:plinth$`, 'm'))
+      for (const group of ['dialout', 'input', 'gpio', 'spi', 'plugdev', 'video']) expect(groups).toMatch(new RegExp(`^${group}:.*:plinth$`, 'm'))
     }
     // Giving files away needs root; elsewhere only the syntax is looked at, by the reader below.
     if (users !== undefined && process.getuid?.() === 0) {
@@ -139,16 +139,16 @@ describe('60-plinth.rules', () => {
     const version = Number(/\d+/.exec(ask('udevadm', '--version')?.said ?? '')?.[0] ?? 0)
     const verified = version >= 254 ? ask('udevadm', 'verify', join(systemd, '60-plinth.rules')) : undefined
     if (verified !== undefined) expect(verified.status, verified.said).toBe(0)
-    const term = String.raw`(SUBSYSTEM|KERNEL|DRIVERS)=="[^"]+"|(GROUP|MODE)="[^"]+"|ENV\{\w+\}="[^"]+"|(SYMLINK|RUN)\+="[^"]+"`
+    const term = String.raw`(SUBSYSTEM|KERNEL|DRIVERS|ACTION|ENV\{\w+\})=="[^"]+"|RUN\+="[^"]+"|(GROUP|MODE)="[^"]+"|ENV\{\w+\}="[^"]+"|SYMLINK\+="[^"]+"`
     const rules = entries('60-plinth.rules')
     expect(rules.length).toBeGreaterThan(1)
     for (const rule of rules) expect(rule).toMatch(new RegExp(`^(${term})(, (${term}))*$`))
   })
 
-  test('gives serial lines, GPIO and panels to groups that the terminal has, and to nobody else', () => {
+  test('gives serial lines, GPIO, panels and keypads to groups that the terminal has, and to nobody else', () => {
     const groups = settingsOf(read('plinth-terminal.service')).get('SupplementaryGroups')?.split(' ') ?? []
     const given = [...read('60-plinth.rules').matchAll(/GROUP="(\w+)", MODE="(\d+)"/g)]
-    expect(given.map(([, group]) => group)).toEqual(['dialout', 'gpio', 'spi', 'video'])
+    expect(given.map(([, group]) => group)).toEqual(['dialout', 'gpio', 'spi', 'video', 'plugdev', 'plugdev'])
     for (const [, group, mode] of given) {
       expect(groups).toContain(group)
       expect(mode).toBe('0660')

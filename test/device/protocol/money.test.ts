@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
-  type Amount, amountFromDigits, CURRENCIES, CURRENCY_DIGITS, formatAmount, formatMajor, parseAmount, sameAmount,
+  type Amount, AMOUNT_DIGITS_MAX, amountFromDigits, amountFromKeys, CURRENCIES, CURRENCY_DIGITS, formatAmount, formatMajor, parseAmount, sameAmount,
+  typeDigits, typePoint,
 } from '../../../device/protocol/money.js'
 
 const amounts: fc.Arbitrary<Amount> = fc.record({ minor: fc.integer({ min: 1, max: 999_999_999 }), currency: fc.constantFrom(...CURRENCIES) })
@@ -69,4 +70,36 @@ describe('keys', () => {
   test.each(['', '0', '000', '1000000000', '12a', '1.5', '-1', '๒', ' 1', '1 '])('%j are no amount', (keys) => {
     expect(amountFromDigits(keys, 'MYR')).toBeUndefined()
   })
+
+  test.each(CURRENCIES.flatMap((currency): [string, Amount['currency'], number][] => {
+    const one = 10 ** CURRENCY_DIGITS[currency]
+    return [['25.', currency, 25 * one], ['25.5', currency, 25.5 * one], ['0.5', currency, 0.5 * one], ['.5', currency, 0.5 * one], ['2500', currency, 2_500]]
+  }))('%s of %s are %i minor units', (keys, currency, minor) => expect(amountFromKeys(keys, currency)).toEqual({ minor, currency }))
+
+  test.each(['', '.', '0.', '0.0', '0.00', '99999999999.', '9999999999', '12345678.', '1.2a', '๒.', '-1.5'])('%j with a point are no amount', (keys) => {
+    expect(amountFromKeys(keys, 'THB')).toBeUndefined()
+  })
+
+  const keysAre = fc.array(fc.constantFrom(...'0123456789', '00', '000', '.'), { maxLength: 16 })
+  const typed = (keys: readonly string[], currency: Amount['currency']): string =>
+    keys.reduce((text, key) => (key === '.' ? typePoint(text, currency) : typeDigits(text, key, currency)), '')
+
+  test('that can be typed mean what the same text means to a register, and never more digits than an amount has', () => {
+    fc.assert(fc.property(keysAre, fc.constantFrom(...CURRENCIES), (keys, currency) => {
+      const text = typed(keys, currency)
+      expect(text.replace('.', '').length).toBeLessThanOrEqual(AMOUNT_DIGITS_MAX)
+      expect(text.split('.')[1]?.length ?? 0).toBeLessThanOrEqual(CURRENCY_DIGITS[currency])
+      expect(amountFromKeys(text, currency)).toEqual(
+        text.includes('.') ? parseAmount(text.replace(/\.$/, ''), currency) : amountFromDigits(text, currency))
+    }), { numRuns: 3_000 })
+  })
+
+  test.each([['1234567', '000', '1234567'], ['1234567', '00', '123456700'], ['123456', '000', '123456000'], ['', '000', ''], ['25.', '000', '25.'],
+    ['25.', '00', '25.00'], ['25.5', '00', '25.5'], ['25.5', '0', '25.50'], ['0.', '5', '0.5']])(
+    'after %j the key %s leads to %j: it counts whole or not at all', (keys, key, after) => expect(typeDigits(keys, key, 'THB')).toBe(after))
+
+  test.each(['12', '0000', '', '.', 'a', '๐', '٠', '０', ' 0'])('%j is no key', (key) => expect(typeDigits('25', key, 'THB')).toBe('25'))
+
+  test.each([['', '0.'], ['25', '25.'], ['25.', '25.'], ['25.5', '25.5'], ['1234567', '1234567.'], ['12345678', '12345678']])(
+    'after %j the point leads to %j', (keys, after) => expect(typePoint(keys, 'THB')).toBe(after))
 })

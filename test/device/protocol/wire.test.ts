@@ -7,7 +7,7 @@ import {
 } from '../../../device/protocol/wire.js'
 
 const terminals = fc.stringMatching(/^[A-Za-z0-9_-]{1,64}$/)
-const UP_TYPES: readonly UpMessage['type'][] = ['hello', 'sale.open', 'sale.ask', 'sale.close', 'gone']
+const UP_TYPES: readonly UpMessage['type'][] = ['hello', 'sale.open', 'sale.ask', 'sale.close', 'sale.undelivered', 'gone']
 const DOWN_TYPES: readonly DownMessage['type'][] = ['welcome', 'sale.offer', 'sale.verdict', 'sale.reversed']
 
 const order: Order = {
@@ -22,6 +22,7 @@ const upMessages: readonly UpMessage[] = [
   { ...up, type: 'sale.ask', order, charge: 'chrg_1' },
   { ...up, type: 'sale.close', order, charge: null, reason: 'no answer' },
   ...CLOSE_REASONS.map((reason): UpMessage => ({ ...up, type: 'sale.close', order, charge: 'chrg_1', reason })),
+  { ...up, type: 'sale.undelivered', order, charge: 'chrg_1' },
   { ...up, type: 'gone' },
 ]
 const downMessages: readonly DownMessage[] = [
@@ -55,6 +56,7 @@ describe('a topic', () => {
     expect([shardOf('counter-1'), shardOf('EXAMPLE-0001'), shardOf('a'), shardOf('_'), shardOf('Z'.repeat(64))]).toEqual(GOLDEN_SHARDS)
     expect(upTopic('counter-1', 'sale.open')).toBe(`plinth/1/counter-1/up/${GOLDEN_SHARDS[0]}/sale`)
     expect(upTopic('counter-1', 'sale.close')).toBe(`plinth/1/counter-1/up/${GOLDEN_SHARDS[0]}/sale`)
+    expect(upTopic('counter-1', 'sale.undelivered')).toBe(`plinth/1/counter-1/up/${GOLDEN_SHARDS[0]}/sale`)
     expect(upTopic('counter-1', 'hello')).toBe(`plinth/1/counter-1/up/${GOLDEN_SHARDS[0]}/hello`)
     expect(downTopic('counter-1', 'welcome')).toBe('plinth/1/counter-1/dn/welcome')
     expect(downTopic('counter-1', 'sale.verdict')).toBe('plinth/1/counter-1/dn/sale')

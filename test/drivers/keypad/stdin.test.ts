@@ -25,7 +25,8 @@ describe('the keys of a keyboard', () => {
     ['x', 'cancel pressed'],
     ['X', 'cancel pressed'],
     ['\x1b', 'cancel pressed'],
-    ['25.00', '2 5 0 0'],
+    ['25.00', '2 5 point pressed 0 0'],
+    [',5', 'point pressed 5'],
     ['hello', ''],
     ['', ''],
   ])('%j is %j', (text, expected) => expect(keys(text)).toBe(expected))

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { OpenGpio } from '../../../drivers/linux/gpio.js'
+import type { OpenGpio } from '../../../drivers/linux/gpio-onoff.js'
 import { openPanelBus, type OpenSpi, type PanelWires } from '../../../drivers/linux/panel-bus.js'
 import { panelClock } from '../../../drivers/linux/panel-clock.js'
 import { createFakeClock } from '../../fakes/clock.js'
@@ -23,17 +23,19 @@ function bench(refused?: string): Bench {
   const sent: Buffer[] = []
   const Line: OpenGpio = class {
     readonly #name: string
-    readonly #direction: 'in' | 'out'
     constructor(line: number, direction: 'in' | 'high' | 'low') {
       this.#name = NAMES[line] ?? String(line)
-      this.#direction = direction === 'in' ? 'in' : 'out'
       if (this.#name === refused) throw Object.assign(new Error('EBUSY'), { code: 'EBUSY' })
       seen.push(`${this.#name} ${direction}`)
     }
 
     readSync() { return made.busy }
     writeSync(level: 0 | 1) { seen.push(`${this.#name} ${level}`) }
-    direction() { return this.#direction }
+    setDirection() { return }
+    setActiveLow() { return }
+    setEdge() { return }
+    watch() { return }
+    unwatchAll() { return }
     unexport() { seen.push(`${this.#name} given back`) }
   }
   const openSpi: OpenSpi = (bus, chipSelect, { mode, maxSpeedHz }) => {
