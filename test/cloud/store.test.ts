@@ -327,6 +327,17 @@ describe('sales', () => {
     expect(await store.openSalesOf('T-1')).toEqual([])
   })
 
+  test('have a latest one, whatever our clock and the terminal\'s said meanwhile', async () => {
+    const [first, second] = ['0195f0a0-ffff-7000-8000-000000000002', '0195f0a0-0000-7000-8000-000000000003']
+    for (const [sale, at] of [[first, START + 86_400_000], [second, START]] as const) {
+      await store.commit(commitOf({ ...paid, order: { ...order, sale } }, { sale, at }))
+    }
+    expect(await store.latestSaleOf('T-1')).toBe(second)
+    await store.commit(commitOf({ ...paid, order: { ...order, sale: first } }, { sale: first, at: START + 1 }))
+    expect(await store.latestSaleOf('T-1')).toBe(second)
+    expect(await store.latestSaleOf('T-2')).toBeUndefined()
+  })
+
   test('are found by the six characters that people name them by', async () => {
     await store.commit(commitOf(bound))
     const [found, ...more] = await store.salesByReference(referenceOf(order.sale))

@@ -54,6 +54,7 @@ export function createCounterRules(seen: Seen, money: MoneyRules, mustGo: (place
   }
 
   function settledAs(place: Place, { sale, verdict }: Extract<Recorded, { phase: 'delivering' | 'settled' }>): void {
+    if (place.settled?.sale !== sale.id) place.settledBefore = place.settled
     place.settled = { sale: sale.id, paid: verdict.ending.outcome === 'paid', charge: verdict.charge, recordedAt: engine.now(), until: STILL }
   }
 

@@ -73,9 +73,10 @@ export function createPanelRules(seen: Seen, money: MoneyRules, outcome: Counter
   }
 
   function ending(place: Place, view: Ending): void {
-    const { box, settled } = place
+    const { box } = place
     const sale = byReference.get(view.reference)
-    if (sale === undefined || settled?.sale !== sale.id) {
+    const settled = [place.settled, place.settledBefore].find((one) => one !== undefined && one.sale === sale?.id)
+    if (sale === undefined || settled === undefined) {
       return violate('D3', `${box.name} shows '${view.screen}' for a sale that it has not settled`)
     }
     const isPaid = view.screen === 'paid' || view.screen === 'undelivered'
@@ -99,7 +100,7 @@ export function createPanelRules(seen: Seen, money: MoneyRules, outcome: Counter
       const last = place.box.disk.last()
       const isUntold = last.phase === 'settled' && (!last.told || last.undelivered === true) && referenceOf(last.sale.id) === reference
       // Of goods in doubt it also stays for a while after the gateway has noted it.
-      const isFresh = screen === 'undelivered' && place.settled !== undefined && engine.now() < place.settled.recordedAt + staysMs
+      const isFresh = screen === 'undelivered' && place.settled !== undefined && engine.now() < place.settled.recordedAt + staysMs + graceMs(place.box)
       if (isUntold || isFresh) mustNotStay(place, { screen, reference } as Ending) // Only these two are looked at.
       else violate('D2', `${place.box.name} still shows '${screen}' of ${reference}`)
     })

@@ -87,9 +87,19 @@ export interface Place {
   phase: Recorded['phase']
   /** The newest at the end. */
   presented: readonly Presented[]
-  /** `recordedAt`: when it last recorded anything about its end. */
-  settled: { readonly sale: string; readonly paid: boolean; readonly charge: string | null; readonly recordedAt: number; until: number } | undefined
+  settled: SettledSeen | undefined
+  /** The sale before: a slow panel may still be drawing how that one ended. */
+  settledBefore: SettledSeen | undefined
   resolvingSince: number | undefined
+}
+
+export interface SettledSeen {
+  readonly sale: string
+  readonly paid: boolean
+  readonly charge: string | null
+  /** When the terminal last recorded anything about its end. */
+  readonly recordedAt: number
+  until: number
 }
 
 /** It still is so. */
@@ -132,7 +142,7 @@ export function createSeen({ engine, people, api, codeLifetimeMs, leaseGraceMs }
     if (known !== undefined) return known
     const fresh: Place = {
       box, bootedAt: 0, blankedThisLife: false, hangsUntil: NEVER, drawnAt: NEVER, memoryLostAt: NEVER, welcomed: false, linkUpAt: NEVER,
-      heardAt: NEVER, falseWelcomes: 0, phase: 'idle', presented: [], settled: undefined, resolvingSince: undefined,
+      heardAt: NEVER, falseWelcomes: 0, phase: 'idle', presented: [], settled: undefined, settledBefore: undefined, resolvingSince: undefined,
     }
     places.set(box, fresh)
     return fresh
