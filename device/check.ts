@@ -122,7 +122,7 @@ const checkUsual = (usual: ReturnType<typeof amountsOf>['usual']): readonly Prob
 /** Of glass; pictures in a folder have what their viewer gives them. */
 function contrastLine({ driver }: Config['profile']['panel']): readonly string[] {
   if (driver !== 'eink' && driver !== 'framebuffer') return []
-  return [`contrast   at least ${contrastOn(driver).ratio.toFixed(1)} to 1 when new (text needs ${CONTRAST_MIN})`]
+  return [`contrast   ${contrastOn(driver).ratio.toFixed(1)} to 1 is assumed of such glass (text needs ${CONTRAST_MIN})`]
 }
 
 /** How long a code's text may be on this panel, in the letters that take the most room (bytes, as lower case does). */

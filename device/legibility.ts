@@ -22,8 +22,8 @@ export const CONTRAST_MIN = 4.5
 export const DEPTH_MIN = 0.7
 
 /**
- * How many times more light white gives back than black, at the least: for e-ink what the makers' sheets promise indoors at
- * 25 degrees; for an LCD, in a lit room, a good deal less than they do. Not measured here; a worn or cold panel has less.
+ * How many times more light white gives back than black. Assumed, without a source to cite: 8 as e-ink indoors at 25 degrees
+ * should have, 20 for an LCD in a lit room. To be replaced by a datasheet or a measurement; worn or cold glass has less.
  */
 export const GLASS_CONTRAST = { eink: 8, framebuffer: 20 } as const
 

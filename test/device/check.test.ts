@@ -188,7 +188,7 @@ describe('the scan report of every panel that has a driver', () => {
       const { problems, report } = check({}, panel)
       expect(problems).toEqual([])
       expect(report[0]).toBe(`panel      ${name} at rotation ${rotation}, ${panel.widthPx} x ${panel.heightPx} dots, ${panel.pitchMm} mm apart`)
-      expect(report.join('\n')).toMatch(new RegExp(`module     ${moduleMm} mm \\(at least 0.38\\), [0-9]+ dots\nsymbol     ${panel.heightPx > panel.widthPx ? standingMm : symbolMm} mm, quiet zone 4 modules of white, [0-9.]+ mm\ncarries    codes of up to ${charsMax} characters\ncontrast   at least 6.0 to 1 [^\n]+\ndistance   scans best from about [0-9]+ cm`))
+      expect(report.join('\n')).toMatch(new RegExp(`module     ${moduleMm} mm \\(at least 0.38\\), [0-9]+ dots\nsymbol     ${panel.heightPx > panel.widthPx ? standingMm : symbolMm} mm, quiet zone 4 modules of white, [0-9.]+ mm\ncarries    codes of up to ${charsMax} characters\ncontrast   6.0 to 1 is assumed [^\n]+\ndistance   scans best from about [0-9]+ cm`))
       expect(check({ method: 'promptpay' }, panel).problems).toEqual([])
       expect(longestText(panel)).toBe(charsMax)
     }
